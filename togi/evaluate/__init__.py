@@ -1,0 +1,1 @@
+"""Judging models before and after, and the verdict."""

@@ -1,0 +1,1 @@
+"""A language model: score and generate, by a local engine, an endpoint or an exact toy."""

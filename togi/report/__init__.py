@@ -1,0 +1,1 @@
+"""One offline HTML page from the files of a run."""

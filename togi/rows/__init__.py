@@ -1,0 +1,1 @@
+"""Typed rows, and the public file formats that they are read from."""
