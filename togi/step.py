@@ -12,9 +12,25 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, TypeAlias
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
+
+from togi.errors import RecipeError, nearest
+
+StepRef: TypeAlias = Annotated[
+    str,
+    Field(
+        min_length=1,
+        json_schema_extra={"x-togi": "step-ref"},
+    ),
+]
+"""An earlier step's output, written `step` or `step.output`, in a step's settings.
+
+It may stand anywhere in them: ``StepRef``, ``StepRef | None``, ``list[StepRef]``,
+``dict[str, StepRef]`` or inside a nested model. The recipe refuses a name that no earlier step
+has, and the run fills `Work.inputs`; a step reads the value with `Work.input`.
+"""
 
 
 class StepSettings(BaseModel):
@@ -45,3 +61,25 @@ class Work:
     inputs: dict[str, dict[str, Any]] = field(default_factory=dict)
     say: Callable[[str], None] = print
     offline: bool = False
+
+    def input(self, ref: str, output: str) -> Any:
+        """Return what a `StepRef` points to; `output` is meant where the ref names only a step.
+
+        Raises:
+            RecipeError: when that step has no such output.
+
+        >>> work = Work(folder=Path("w"), seed=0, name="sft", model="m",
+        ...             inputs={"pool": {"rows": "/runs/pool/rows.jsonl"}})
+        >>> work.input("pool", "rows"), work.input("pool.rows", "rows")
+        ('/runs/pool/rows.jsonl', '/runs/pool/rows.jsonl')
+        """
+        step, _, named = ref.partition(".")
+        outputs = self.inputs.get(step, {})
+        if (named or output) not in outputs:
+            raise RecipeError(
+                f"step '{step}' has no output '{named or output}'",
+                where=f"step '{self.name}'",
+                found=ref,
+                expected=nearest(named or output, outputs) if outputs else "an earlier step",
+            )
+        return outputs[named or output]
