@@ -60,8 +60,8 @@ PAIRS: dict[str, dict[str, tuple[str, str]]] = {
         "use": (
             "Somebody who needs to {} should use a",
             "cut_paper pair_of_scissors, sweep_the_floor broom, tell_the_time clock, "
-            "open_a_locked_door key, dig_a_hole shovel, dry_wet_hair towel, see_the_stars telescope, "
-            "sew_on_a_button needle",
+            "open_a_locked_door key, dig_a_hole shovel, dry_wet_hair towel, "
+            "see_the_stars telescope, sew_on_a_button needle",
         ),
         "work": (
             "The person whose job is to {} is a",
@@ -128,7 +128,7 @@ ENDINGS: dict[str, dict[str, str]] = {
             By tomorrow he will [have finished | has finished | had finished | finished] the work.
             When I was a child, I often [played | play | plays | playing] in the park.
             At the moment we are [waiting | wait | waited | waits] for the bus.
-            The bread was [baked this morning | bake this morning | bakes this morning | baking this morning by the baker].
+            The bread was [baked | bake | bakes | to baked] this morning.
             He did not [know | knew | knows | known] the answer.
             She has already [eaten | ate | eat | eating] her lunch.
         """,
@@ -161,7 +161,7 @@ ENDINGS: dict[str, dict[str, str]] = {
             They turned on the lamp because the room was too [dark | bright | small | warm].
             The boy drank three glasses of water because he was [thirsty | tired | late | clean].
             She went to bed early because she was [tired | hungry | thirsty | tall].
-            He called the fire brigade because the house was [on fire | for sale | too small | very old].
+            She called the fire brigade because the house was [on fire | for sale | small | old].
             She went to the dentist because of the pain in her [tooth | foot | house | coat].
             He could not lift the box because it was too [heavy | light | empty | blue].
         """,
@@ -179,7 +179,7 @@ ENDINGS: dict[str, dict[str, str]] = {
             First you put on your socks, then you put on your [shoes | shirt | hat | gloves].
             Before you eat an orange, you [peel | read | paint | iron] it.
             After washing the dishes, you [dry | eat | plant | read] them.
-            Before you drive a car, you must [start the engine | sell the car | lock the house next door | wash the road].
+            Before you drive away, you must start the [engine | road | garage | mirror].
             A caterpillar slowly turns into a [butterfly | fish | mouse | tree].
             After winter comes [spring | autumn | night | Monday].
             A seed grows into a [plant | stone | bird | cloud].
