@@ -36,7 +36,9 @@ has, and the run fills `Work.inputs`; a step reads the value with `Work.input`.
 class StepSettings(BaseModel):
     """Strict, frozen settings; the docstring under a field is its only help text."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, use_attribute_docstrings=True, allow_inf_nan=False
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
