@@ -1,0 +1,131 @@
+"""The words of judging: measure, question, answer, and what a kind of task is made of.
+
+A kind of task is two pure functions. `ask` turns a sample into a `Question`: a prompt, with the
+continuations to score or none where the model shall generate. `read` turns the model's replies
+into an `Answer`: a text and numbers. The judge writes those numbers down, one line a sample, and
+computes every score from the lines.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal, TypeAlias
+
+from togi.errors import UsageError
+from togi.lm.base import Generated, Sampling, Scored
+from togi.rows.types import Prompt, Sample
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Measure:
+    """A score of a task: the mean of the samples' numbers, or a ratio of two sums.
+
+    Attributes:
+        name: as it stands in `scores.json`.
+        unit: of the score; "share" for 0 to 1.
+        higher_is_better: the direction of good.
+        definition: one sentence for the report.
+        over: the number of a sample's line that is averaged, or summed in the numerator.
+        per: the number summed in the denominator; "" for a mean.
+        scale: what the numerator is multiplied by.
+        compared: whether differences between models are tested for it.
+    """
+
+    name: str
+    unit: str
+    higher_is_better: bool
+    definition: str
+    over: str
+    per: str = ""
+    scale: float = 1.0
+    compared: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """A prompt and the continuations to score; none where the model shall generate."""
+
+    prompt: Prompt
+    continuations: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a model made of one sample: a text, numbers, and what else is worth keeping."""
+
+    text: str
+    measures: dict[str, float]
+    detail: dict[str, Any] = field(default_factory=dict)
+
+
+GREEDY = Sampling(temperature=0.0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asking:
+    """How a task asks; each kind uses some of these and refuses the others.
+
+    Attributes:
+        render: multiple_choice: score each choice's own text, or list the choices and score
+            their letters.
+        context_words: text_bits_per_byte: words at a text's beginning that are given and not
+            scored; 0 gives no context.
+        check: generate_and_check: the name of the check.
+        sampling: generate_and_check, exact_match: how answers are drawn; greedy by default.
+    """
+
+    render: Literal["text", "letters"] = "text"
+    context_words: int = 8
+    check: str = ""
+    sampling: Sampling = GREEDY
+
+    def __post_init__(self) -> None:
+        if self.context_words < 0:
+            raise UsageError(f"context_words must be at least 0, got {self.context_words}")
+
+
+Replies: TypeAlias = Sequence[Scored] | Sequence[Generated]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TaskKind:
+    """A way of judging.
+
+    Attributes:
+        definition: one sentence for the report.
+        uses: the fields of `Asking` that matter to it.
+        measures: the measures of a task asked in that way, the primary one first.
+        unfit: says why a sample cannot be judged in this way; "" where it can.
+        ask: how to ask one sample after the solved ones.
+        read: how to score one answer.
+        version: raised whenever `ask` or `read` changes what a number means.
+    """
+
+    definition: str
+    uses: tuple[str, ...]
+    measures: Callable[[Asking], tuple[Measure, ...]]
+    unfit: Callable[[Asking, Sample], str]
+    ask: Callable[[Asking, Sequence[Sample], Sample], Question]
+    read: Callable[[Asking, Sample, Any], Answer]
+    version: int = 1
+
+
+def plain_prompt(prompt: Prompt) -> str | list[dict[str, str]]:
+    """Return the prompt as JSON wants it: text, or a list of role and content.
+
+    >>> plain_prompt("Hello")
+    'Hello'
+    """
+    if isinstance(prompt, str):
+        return prompt
+    return [{"role": message.role, "content": message.content} for message in prompt]
+
+
+def target_text(sample: Sample) -> str:
+    """Return the expected answer as text.
+
+    >>> target_text(Sample(id="1", input="2 + 2 =", target=1, choices=("3", "4")))
+    '4'
+    """
+    return sample.target if isinstance(sample.target, str) else sample.choices[sample.target]

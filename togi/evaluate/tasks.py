@@ -1,0 +1,159 @@
+"""A task: samples and how a model is judged on them."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
+import orjson
+
+from togi.errors import DataError, UsageError, nearest
+from togi.evaluate.asking import Answer, Asking, Measure, TaskKind, plain_prompt
+from togi.evaluate.checks import CHECKS
+from togi.evaluate.kinds import TASK_KINDS
+from togi.lm.base import LanguageModel
+from togi.rows.types import Sample
+
+
+DEFAULT = Asking()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Task:
+    """Samples and how a model is judged on them; checked when built.
+
+    Attributes:
+        name: as it stands in the files; unique within one judging.
+        kind: a key of `TASK_KINDS`.
+        samples: what is asked; ids are unique.
+        asking: the settings that the kind uses.
+        shots: solved samples shown before each question, the same for all.
+        cluster: metadata key of samples that stand or fall together; "" where they are
+            independent.
+
+    Raises:
+        UsageError: no such kind, or a setting that the kind does not use.
+        DataError: no samples, an id twice, a sample that cannot be judged or has no cluster.
+
+    >>> task = Task(name="sums", kind="bits_per_byte",
+    ...             samples=(Sample(id="1", input="2 + 2 =", target=" 4"),))
+    >>> [measure.name for measure in task.measures]
+    ['bits_per_byte']
+    """
+
+    name: str
+    kind: str
+    samples: tuple[Sample, ...]
+    asking: Asking = DEFAULT
+    shots: tuple[Sample, ...] = ()
+    cluster: str = ""
+
+    def __post_init__(self) -> None:
+        where = f"task '{self.name}'"
+        if self.kind not in TASK_KINDS:
+            raise UsageError(
+                f"no kind of task is called {self.kind!r}",
+                where=where,
+                expected=nearest(self.kind, TASK_KINDS),
+            )
+        _check_asking(where, self.kind, self.asking)
+        if not self.samples:
+            raise DataError("there is no sample to judge", where=where)
+        seen: set[str] = set()
+        for sample in (*self.shots, *self.samples):
+            if sample.id in seen:
+                raise DataError(f"two samples have the id {sample.id!r}", where=where)
+            seen.add(sample.id)
+            if reason := self.rules.unfit(self.asking, sample):
+                raise DataError(f"sample {sample.id!r} cannot be judged: {reason}", where=where)
+        for sample in self.samples:
+            if self.cluster and sample.metadata.get(self.cluster) is None:
+                raise DataError(
+                    f"sample {sample.id!r} has no cluster",
+                    where=where,
+                    found=", ".join(sample.metadata) or "no metadata",
+                    expected=f"metadata '{self.cluster}'",
+                )
+
+    @property
+    def rules(self) -> TaskKind:
+        """How the task's kind asks and reads."""
+        return TASK_KINDS[self.kind]
+
+    @property
+    def measures(self) -> tuple[Measure, ...]:
+        """The task's measures, the primary one first."""
+        return self.rules.measures(self.asking)
+
+    @property
+    def template(self) -> dict[str, Any]:
+        """All that decides how a sample is asked and read; only equal templates are compared."""
+        used = {name: getattr(self.asking, name) for name in self.rules.uses}
+        if "sampling" in used:
+            used["sampling"] = asdict(used["sampling"])
+        shots = [sample_digest(shot) for shot in self.shots]
+        return {"kind": self.kind, "version": self.rules.version, **used, "shots": shots}
+
+    @property
+    def template_hash(self) -> str:
+        """A digest of the template, 16 hexadecimal characters."""
+        return digest(self.template)
+
+    def cluster_of(self, sample: Sample) -> str:
+        """Return the sample's cluster label, "" where the task has no clusters."""
+        return str(sample.metadata[self.cluster]) if self.cluster else ""
+
+
+def _check_asking(where: str, kind: str, asking: Asking) -> None:
+    uses = TASK_KINDS[kind].uses
+    for setting in fields(Asking):
+        if setting.name not in uses and getattr(asking, setting.name) != setting.default:
+            raise UsageError(
+                f"'{setting.name}' means nothing to {kind}",
+                where=where,
+                expected=", ".join(uses) or "no such setting",
+            )
+    if "check" in uses and asking.check not in CHECKS:
+        raise UsageError(
+            f"no check is called {asking.check!r}",
+            where=where,
+            expected=nearest(asking.check, CHECKS),
+        )
+
+
+def ask(model: LanguageModel, task: Task, samples: Sequence[Sample]) -> list[Answer]:
+    """Ask a model some of a task's samples, all in one request to its engine.
+
+    Returns:
+        One answer for each sample, in their order; an answer does not depend on the others.
+    """
+    questions = [task.rules.ask(task.asking, task.shots, sample) for sample in samples]
+    if "sampling" in task.rules.uses:
+        drawn = model.generate([question.prompt for question in questions], task.asking.sampling)
+        return [
+            task.rules.read(task.asking, sample, replies)
+            for sample, replies in zip(samples, drawn, strict=True)
+        ]
+    pairs = [(q.prompt, text) for q in questions for text in q.continuations]
+    scored = iter(model.score([prompt for prompt, _ in pairs], [text for _, text in pairs]))
+    return [
+        task.rules.read(task.asking, sample, [next(scored) for _ in question.continuations])
+        for sample, question in zip(samples, questions, strict=True)
+    ]
+
+
+def digest(value: Any) -> str:
+    """Return 16 hexadecimal characters that change with the value.
+
+    >>> digest({"a": 1, "b": 2}) == digest({"b": 2, "a": 1})
+    True
+    """
+    text = orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
+    return hashlib.blake2b(text, digest_size=8).hexdigest()
+
+
+def sample_digest(sample: Sample) -> str:
+    """Return a digest of what is asked and expected, so that an edited sample is asked again."""
+    return digest([plain_prompt(sample.input), sample.target, sample.choices])
