@@ -1,0 +1,141 @@
+"""Numbers as people read them: with their interval, in as many digits as the interval bears."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+TOO_SMALL = "n too small"
+MINUS = "\N{MINUS SIGN}"
+
+
+def finite(value: Any) -> float | None:
+    """Return a finite number as float, anything else as None.
+
+    >>> finite(3), finite(float("nan")), finite("3"), finite(True)
+    (3.0, None, None, None)
+    """
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    try:
+        number = float(value)
+    except OverflowError:
+        return None
+    return number if math.isfinite(number) else None
+
+
+def decimals(low: float | None, high: float | None) -> int | None:
+    """Return how many decimals an interval bears: two significant digits of its half-width.
+
+    >>> decimals(1.082, 1.127), decimals(2, 80), decimals(1, 1)
+    (3, 0, None)
+    """
+    if low is None or high is None or high <= low:
+        return None
+    return min(8, max(0, 1 - math.floor(math.log10((high - low) / 2))))
+
+
+def number(value: Any, places: int | None = None, *, sign: bool = False) -> str:
+    """Return a number as text, "n too small" where it is undefined.
+
+    >>> number(30000), number(0.12345678), number(2e-5), number(float("nan"))
+    ('30,000', '0.1235', '2e−5', 'n too small')
+    >>> number(-0.28, 3, sign=True), number(0.28, 3, sign=True), number(-0.0001, 2)
+    ('−0.280', '+0.280', '0.00')
+    """
+    real = finite(value)
+    if real is None:
+        return TOO_SMALL
+    text = _fixed(real, places) if places is not None else _general(real)
+    if text.startswith("-"):
+        return MINUS + text[1:].replace("-", MINUS)
+    return ("+" if sign and real > 0 else "") + text.replace("-", MINUS)
+
+
+def _fixed(real: float, places: int) -> str:
+    text = f"{real:,.{places}f}"
+    return text.lstrip("-") if not text.strip("-0.,") else text
+
+
+def _general(real: float) -> str:
+    if real == int(real) and abs(real) < 1e15:
+        return f"{int(real):,}"
+    if abs(real) >= 1000:
+        return f"{real:,.0f}"
+    text = f"{real:.4g}"
+    if "e" in text:
+        head, _, tail = f"{real:.3g}".partition("e")
+        return f"{head}e{int(tail)}"
+    return text
+
+
+def mean(estimate: dict[str, Any], *, sign: bool = False) -> str:
+    """Return an estimate's mean in the digits that its interval bears.
+
+    >>> mean({"mean": -0.28, "low": -0.308, "high": -0.252, "n": 120}, sign=True)
+    '−0.280'
+    """
+    low, high = finite(estimate.get("low")), finite(estimate.get("high"))
+    return number(estimate.get("mean"), decimals(low, high), sign=sign)
+
+
+def interval(estimate: dict[str, Any], *, sign: bool = False) -> str:
+    """Return an estimate's interval, "n too small" where a bound is undefined.
+
+    >>> interval({"mean": 1.104, "low": 1.0823, "high": 1.1271, "n": 120})
+    '1.082 to 1.127'
+    """
+    low, high = finite(estimate.get("low")), finite(estimate.get("high"))
+    if low is None or high is None:
+        return TOO_SMALL
+    places = decimals(low, high)
+    return f"{number(low, places, sign=sign)} to {number(high, places, sign=sign)}"
+
+
+def level(estimate: dict[str, Any]) -> str:
+    """Return an estimate's level.
+
+    >>> level({"level": 0.95}), level({})
+    ('95 %', '95 %')
+    """
+    return f"{100 * (finite(estimate.get('level')) or 0.95):.3g} %"
+
+
+def p_value(value: Any) -> str:
+    """Return a p value as text.
+
+    >>> p_value(0.00001), p_value(0.0312), p_value(0.5), p_value(None)
+    ('< 0.001', '0.031', '0.50', 'n too small')
+    """
+    real = finite(value)
+    if real is None:
+        return TOO_SMALL
+    if real < 0.001:
+        return "< 0.001"
+    return f"{real:.3f}" if real < 0.1 else f"{real:.2f}"
+
+
+def share(part: float, whole: float) -> str:
+    """Return part of whole in per cent.
+
+    >>> share(1, 8), share(1, 0)
+    ('12.5 %', '–')
+    """
+    return f"{100 * part / whole:.3g} %" if whole else "–"
+
+
+def duration(seconds: Any) -> str:
+    """Return a time span as text.
+
+    >>> duration(3.21), duration(75), duration(7260), duration(None)
+    ('3.2 s', '1 min 15 s', '2 h 1 min', '–')
+    """
+    real = finite(seconds)
+    if real is None:
+        return "–"
+    if real < 60:
+        return f"{real:.1f} s"
+    whole = round(real)
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60} s"
+    return f"{whole // 3600} h {whole % 3600 // 60} min"

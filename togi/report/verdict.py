@@ -1,0 +1,200 @@
+"""The page's head: the decision, why, and how each guard stands against its margin."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from togi.report import numbers as show
+from togi.report.files import RunFiles, as_dict, as_list
+from togi.report.glossary import Names
+from togi.report.judged import SAYS, Judged, direction, estimate_of, spoken, verdict
+from togi.report.numbers import finite
+from togi.report.plots import IntervalPlot, Mark, interval_plot
+from togi.report.tables import Table, table
+
+DECISIONS = {"accept": "Accept", "reject": "Reject", "cannot tell": "Cannot tell"}
+NO_VERDICT = "No verdict yet"
+
+
+def head(files: RunFiles, judged: list[Judged], names: Names) -> dict[str, Any]:
+    """Return what the page's head shows: word, sentence, facts, reasons, rule, other comparisons."""
+    told = verdict(files)
+    decision = str(told.get("decision") or "")
+    names(decision if decision in DECISIONS else "cannot tell")
+    more = finite(told.get("collect_more"))
+    return {
+        "word": DECISIONS.get(decision, decision or NO_VERDICT),
+        "kind": decision.replace(" ", "-") if decision in DECISIONS else "none",
+        "sentence": str(told.get("sentence") or _unfinished(files, told)),
+        "collect_more": show.number(more) if more is not None else "",
+        "facts": facts(told, judged),
+        "reasons": [str(reason) for reason in as_list(told.get("reasons"))],
+        "rule": _rule(told, names),
+        "also": differences_table(
+            "Other comparisons, outside of the verdict",
+            [entry for entry in as_list(told.get("also")) if isinstance(entry, dict)],
+            names,
+            named=True,
+        ),
+    }
+
+
+def _unfinished(files: RunFiles, told: dict[str, Any]) -> str:
+    if told:
+        return "The verdict came without a sentence."
+    done = sum(step.status == "done" for step in files.steps)
+    status = str(files.run.get("status") or "not finished")
+    if status == "done":
+        return "The run is done; its recipe asks for no verdict, or left none."
+    return (
+        f"The run is {status}: {done} of {len(files.steps)} steps are done."
+        " Running the same command again continues it."
+    )
+
+
+def facts(told: dict[str, Any], judged: list[Judged]) -> list[tuple[str, str]]:
+    """Return the verdict's numbers as (label, text), each with its interval."""
+    primary = as_dict(told.get("primary"))
+    if not primary:
+        return []
+    task, measure = primary.get("task"), primary.get("measure")
+    higher = next((j.higher_is_better(str(task), str(measure)) for j in judged), None)
+    lines = [("Primary measure", f"{spoken(measure)} of {spoken(task)}, {direction(higher)}")]
+    sides = (
+        ("Before", primary.get("before") or told.get("baseline")),
+        ("After", primary.get("after") or told.get("candidate")),
+    )
+    for label, model in sides:
+        score = estimate_of(judged, model, task, measure)
+        if model and score:
+            lines.append((label, f"{with_interval(score)} · {model}"))
+    change = as_dict(primary.get("estimate"))
+    says = SAYS.get(primary.get("better"), "cannot tell")
+    lines.append(("Difference", f"{with_interval(change, sign=True)} · {says}"))
+    if finite(primary.get("required")) is not None:
+        lines.append(("Required", show.number(primary["required"])))
+    chance = f"{show.p_value(primary.get('p_value'))}"
+    adjusted = show.p_value(primary.get("p_adjusted"))
+    lines.append(("p, adjusted p", f"{chance}, {adjusted}"))
+    return lines
+
+
+def with_interval(estimate: dict[str, Any], *, sign: bool = False) -> str:
+    """Return mean, interval and n in one line.
+
+    >>> with_interval({"mean": 1.104, "low": 1.0823, "high": 1.1271, "n": 120})
+    '1.104 (1.082 to 1.127, n 120)'
+    >>> with_interval({"mean": 1.0, "low": None, "high": None, "n": 1})
+    '1 (n too small, n 1)'
+    """
+    mean, interval = show.mean(estimate, sign=sign), show.interval(estimate, sign=sign)
+    if mean == show.TOO_SMALL:
+        return mean
+    return f"{mean} ({interval}, n {show.number(estimate.get('n'))})"
+
+
+def _rule(told: dict[str, Any], names: Names) -> Table:
+    rows = [
+        (names(str(key)) if key in ("alpha", "primary", "required") else spoken(key), _plain(value))
+        for key, value in as_dict(told.get("rule")).items()
+    ]
+    return table("The recipe's rule", ("setting", "value"), rows, text=(0, 1))
+
+
+def _plain(value: Any) -> str:
+    if isinstance(value, dict):
+        return "; ".join(f"{spoken(key)}: {_plain(item)}" for key, item in value.items()) or "none"
+    if isinstance(value, list):
+        return ", ".join(_plain(item) for item in value) or "none"
+    return "none" if value is None else str(value)
+
+
+def differences_table(
+    caption: str, differences: list[dict[str, Any]], names: Names, *, named: bool = False
+) -> Table:
+    """Return paired differences with interval, p, adjusted p and what they say."""
+    rows = []
+    for entry in differences:
+        change = as_dict(entry.get("estimate"))
+        pair = f"{entry.get('after', '?')} − {entry.get('before', '?')}"
+        what = [f"{spoken(entry.get('measure', ''))} of {spoken(entry.get('task', ''))}"]
+        numbers = [
+            show.mean(change, sign=True),
+            show.interval(change, sign=True),
+            show.number(change.get("n")),
+            show.p_value(entry.get("p_value")),
+            show.p_value(entry.get("p_adjusted")),
+        ]
+        rows.append([pair, *what * named, *numbers, SAYS.get(entry.get("better"), "cannot tell")])
+    level = show.level(as_dict(differences[0].get("estimate"))) if differences else "95 %"
+    columns = ["after − before", *["measure"] * named, "difference", f"{level} interval", "n"]
+    for word in ("difference", "interval", "n", "p", "adjusted p", "cannot tell") if rows else ():
+        names(word)
+    columns += ["p", "adjusted p", "says"]
+    return table(caption, columns, rows, text=(0, *[1] * named, len(columns) - 1))
+
+
+def guards(files: RunFiles, judged: list[Judged], names: Names) -> dict[str, Any]:
+    """Return the guards as a table and as a plot of how much of its margin each has used."""
+    told = verdict(files)
+    entries = [entry for entry in as_list(told.get("guards")) if isinstance(entry, dict)]
+    for word in ("guard", "margin", "held", "regressed", "unclear") if entries else ():
+        names(word)
+    rows = []
+    for entry in entries:
+        change, higher = as_dict(entry.get("estimate")), _direction_of(entry, judged)
+        rows.append(
+            [
+                spoken(entry.get("task", "?")),
+                show.mean(change, sign=True),
+                show.interval(change, sign=True),
+                show.number(change.get("n")),
+                show.number(entry.get("margin")),
+                direction(higher),
+                str(entry.get("status") or "unclear"),
+            ]
+        )
+    columns = ("guard", "difference", "interval", "n", "margin", "direction", "status")
+    body = table("Guards: candidate − baseline", columns, rows, text=(0, 5, 6))
+    return {"table": body, "plot": _margins(entries, judged, names), "any": bool(told)}
+
+
+def _direction_of(guard: dict[str, Any], judged: list[Judged]) -> bool | None:
+    task = str(guard.get("task"))
+    for found in judged:
+        measure = guard.get("measure") or found.tasks.get(task, {}).get("primary_measure")
+        higher = found.higher_is_better(task, str(measure))
+        if higher is not None:
+            return higher
+    return None
+
+
+def _margins(
+    entries: list[dict[str, Any]], judged: list[Judged], names: Names
+) -> IntervalPlot | None:
+    marks = []
+    for entry in entries:
+        margin, higher = finite(entry.get("margin")), _direction_of(entry, judged)
+        if not margin or higher is None:
+            continue
+        # Harm is positive: a fall where higher is better, a rise where lower is.
+        scale = (-100 if higher else 100) / margin
+        change = as_dict(entry.get("estimate"))
+        mean, *ends = (
+            None if (value := finite(change.get(key))) is None else value * scale
+            for key in ("mean", "low", "high")
+        )
+        low, high = sorted(ends) if None not in ends else (None, None)  # type: ignore[type-var]
+        status = str(entry.get("status") or "unclear")
+        kind = {"held": "good", "regressed": "bad"}.get(status, "open")
+        used = show.number(mean, 0) + (" %" if mean is not None else "")
+        marks.append(Mark(spoken(entry.get("task")), f"{used} · {status}", mean, low, high, kind))
+    if not marks:
+        return None
+    return interval_plot(
+        marks,
+        id=names.ids("figure", "guards"),
+        title="How much of its margin each guard has used",
+        axis_label="Harm in per cent of the margin: below 0 is better than before",
+        lines=((0, "no change"), (100, "margin")),
+    )

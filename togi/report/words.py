@@ -1,0 +1,258 @@
+"""Every name that a run logs, in plain words: what it is, what is healthy, what to do if not."""
+
+from __future__ import annotations
+
+import re
+from typing import NamedTuple
+
+
+class Word(NamedTuple):
+    """A name's definition, its healthy range, and what to do outside of it."""
+
+    definition: str
+    healthy: str = ""
+    action: str = ""
+
+
+def look_up(name: str) -> Word | None:
+    """Return what is known of a name; spaces, hyphens and letter case do not matter.
+
+    A name such as "judge/docstrings/format" is looked up whole and then by its last parts.
+
+    >>> look_up("Bits per byte") == look_up("bits_per_byte"), look_up("glorp")
+    (True, None)
+    >>> look_up("judge/docstrings/bits_per_byte") == look_up("bits_per_byte")
+    True
+    """
+    return next((WORDS[tail] for tail in _tails(name) if tail in WORDS), None)
+
+
+def _tails(name: str) -> list[str]:
+    parts = re.sub(r"[\s_-]+", "_", name.strip().lower()).split("/")
+    return ["/".join(parts[start:]) for start in range(len(parts))]
+
+
+_FOLLOW = "Read it together with the margin: only the difference is trained."
+
+TRAINING = {
+    "step": Word("One update of the trained weights."),
+    "steps": Word("Updates of the trained weights in the whole training."),
+    "loss": Word(
+        "What training lowers: for imitation (SFT) the mean negative log-probability of the"
+        " answer's tokens, in nats; for preference (DPO) −log σ of the reward margin.",
+        "Falls and levels off. DPO starts at ln 2 = 0.693.",
+        "Rising or undefined: lower lr. Flat from the start: raise lr or look at the loss mask.",
+    ),
+    "final_loss": Word("The loss at the last step.", "Below the first step's loss."),
+    "lr": Word(
+        "Learning rate: how far one step moves the weights.",
+        "Rises during warm-up, then falls to about 0 at the end.",
+        "Divide by 3 where the loss jumps; multiply by 3 where nothing moves.",
+    ),
+    "grad_norm": Word(
+        "Length of the gradient before clipping.",
+        "Steady, without a trend upwards; single spikes are clipped.",
+        "Many spikes: lower lr, or look for broken rows. Zero: nothing is being trained.",
+    ),
+    "tokens": Word("Tokens put through the model: in training so far, in judging for a sample."),
+    "trained_tokens": Word(
+        "Tokens that carry loss, that is, of the answers.", "More than 0.", "0: the mask is empty."
+    ),
+    "tokens_per_s": Word(
+        "Tokens put through the model in a second.",
+        "Steady.",
+        "Falling: another program takes the processor, or memory runs out.",
+    ),
+    "seconds": Word("Time spent, by the clock on the wall."),
+    "memory_mb": Word(
+        "Largest memory held so far, in megabytes.",
+        "Levels off early, below what the machine has.",
+        "Near the limit: fewer tokens a batch.",
+    ),
+    "epoch": Word("How many times the data has been seen."),
+    "rows": Word("Rows trained on, after drops."),
+    "items": Word("Rows or pairs in the step."),
+    "trained_parameters": Word("Weights that training may change, such as those of an adapter."),
+    "total_parameters": Word("All weights of the model, frozen ones included."),
+    "objective": Word("The loss that was trained: sft imitates answers, dpo prefers one of two."),
+    "dropped": Word(
+        "Rows left out, counted by reason.", "A small share.", "Read the reasons; mend the rows."
+    ),
+    "rewards/chosen": Word(
+        "β times how much more likely the better answer became than under the reference model.",
+        "May rise or fall a little.",
+        _FOLLOW + " Falling fast in both: lower lr or raise β.",
+    ),
+    "rewards/rejected": Word(
+        "β times how much more likely the worse answer became than under the reference model.",
+        "Falls below rewards/chosen; that both fall is common.",
+        _FOLLOW,
+    ),
+    "rewards/margins": Word(
+        "rewards/chosen minus rewards/rejected.",
+        "Starts at 0 and rises.",
+        "Flat: raise lr or look whether the pairs differ. Very large: over-fitted, stop sooner.",
+    ),
+    "rewards/accuracies": Word(
+        "Share of pairs whose better answer has the higher reward.",
+        "Starts near 0 or 0.5 (all ties) and rises to 0.6–0.9.",
+        "1.0 at once: the pairs are too easy, for instance by length. Near 0.5: no signal.",
+    ),
+    "logps/chosen": Word(
+        "Log-probability of the better answers, summed over tokens, in nats.",
+        "Falls little.",
+        "A steep fall means that good answers are being unlearnt: lower lr, raise β, add SFT loss.",
+    ),
+    "logps/rejected": Word(
+        "Log-probability of the worse answers, summed over tokens, in nats.",
+        "Falls more than logps/chosen.",
+    ),
+    "logps/ref_chosen": Word("logps/chosen under the frozen reference model.", "Constant by row."),
+    "logps/ref_rejected": Word(
+        "logps/rejected under the frozen reference model.", "Constant by row."
+    ),
+    "kl": Word(
+        "How far the tuned model's answers have moved from the reference model, in nats.",
+        "Rises slowly.",
+        "Fast growth: lower lr or raise β.",
+    ),
+    "kl/chosen": Word(
+        "Mean log-probability gained by the better answers over the reference model, in nats.",
+        "Near 0, or rising.",
+        "Strongly negative: good answers are being unlearnt; lower lr or raise β.",
+    ),
+    "kl/rejected": Word(
+        "Mean log-probability gained by the worse answers over the reference model, in nats.",
+        "Negative.",
+    ),
+    "entropy": Word("How undecided the model is about the next token, in nats.", "Not near 0."),
+    "token_accuracy": Word(
+        "Share of the answer's tokens that were the model's first choice.", "Rises."
+    ),
+    "judge_loss": Word("The loss on held-out rows during training.", "Falls with the loss."),
+}
+
+SCORES = {
+    "bits_per_byte": Word(
+        "How many bits the model needs for a byte of the text: summed negative log₂-probability"
+        " over the bytes. It does not depend on the tokenizer.",
+        "Lower is better; 0 is perfect foresight, 8 is no idea at all.",
+        "Compare only on the same texts.",
+    ),
+    "nats": Word(
+        "Negative log-probability of the target text (natural logarithm). Lower is better."
+    ),
+    "bytes": Word("Length of the target text in UTF-8 bytes."),
+    "perplexity": Word(
+        "exp of the mean loss a token. Lower is better; it depends on the tokenizer."
+    ),
+    "correct": Word("1 where the answer was right, else 0; the mean is the accuracy."),
+    "accuracy": Word(
+        "Share of samples answered rightly.", "Above guessing, which is 1 over the choices."
+    ),
+    "accuracy_normalised": Word(
+        "Accuracy where each choice's log-probability is divided by its bytes."
+    ),
+    "exact_match": Word("Share of answers equal to the target, letter by letter."),
+    "format": Word(
+        "Share of answers that have the form which the task asks for.",
+        "Near 1.",
+        "Low after tuning: the rows teach another form; read the samples.",
+    ),
+    "length": Word(
+        "Length of the answer.", "Near the targets' length.", "Drift: read the samples."
+    ),
+    "stopped": Word(
+        "Share of answers that ended by themselves.", "Near 1.", "Low: raise max_tokens."
+    ),
+    "win_rate": Word("Share of comparisons won, a tie counting one half.", "0.5 is no difference."),
+}
+
+SELECTION = {
+    "method": Word("How the rows were picked."),
+    "n_raw": Word("Rows in the pool that could be picked."),
+    "n_target": Word("Rows of the target, whose manner the pick shall have."),
+    "k": Word("Rows picked."),
+    "filtered": Word("Pool rows set aside before picking, such as too short or too repetitive."),
+    "seed": Word("The number from which all of a run's chance is derived."),
+    "effective_sample_size": Word(
+        "How many equally weighted rows the importance weights are worth: (Σw)² / Σw².",
+        "At least k.",
+        "Far below k: few pool rows look like the target; pick fewer or find a wider pool.",
+    ),
+    "kl_reduction": Word(
+        "How much nearer to the target the picked rows' n-grams are than the pool's, in nats.",
+        "Above the random control's, which is near 0.",
+        "Near 0: the pool already looks like the target, or nothing in it does.",
+    ),
+    "log_ratio": Word(
+        "Natural logarithm of an n-gram's share among the picked rows over its share in the pool.",
+        "1 is 2.7 times as frequent, −1 as rare.",
+    ),
+    "picked": Word("Among the rows that were picked."),
+    "pool": Word("Among all rows that could have been picked."),
+    "target": Word("Among the rows whose manner the pick shall have."),
+    "median": Word("Half of the values lie below, half above."),
+}
+
+VERDICT = {
+    "interval": Word(
+        "A range so made that it holds the true value in 95 of 100 repetitions on new samples.",
+        "Narrow against the effect that matters.",
+        "Too wide: judge more samples.",
+    ),
+    "n": Word("Samples that a number rests on.", "", "Under about 30, trust no interval far."),
+    "n_too_small": Word("There were too few samples for this value; it is unknown, not zero."),
+    "difference": Word("After minus before on the same samples, so that their ease cancels out."),
+    "p": Word(
+        "How often chance alone would give at least this difference if there were none.",
+        "",
+        "Not the chance of being wrong; read the interval for the size.",
+    ),
+    "adjusted_p": Word("p made larger because several differences were tested at once."),
+    "accept": Word("The primary measure improved and no guard was lost, by the recipe's rule."),
+    "reject": Word("The primary measure did not improve as asked, or a guard was lost."),
+    "cannot_tell": Word("The samples do not decide it; collect more, or live with not knowing."),
+    "guard": Word("An ability that tuning must not cost; it may worsen by its margin at most."),
+    "margin": Word("How much worse a guard may become before the model is rejected."),
+    "held": Word("The guard's whole interval lies within its margin."),
+    "regressed": Word("The guard's whole interval lies beyond its margin."),
+    "unclear": Word("The guard's interval crosses its margin.", "", "Judge more guard samples."),
+    "baseline": Word("The model to beat."),
+    "candidate": Word("The model on which the verdict is passed."),
+    "primary": Word("The one measure that the recipe chose beforehand to decide on."),
+    "required": Word("The least improvement that the rule asks of the primary measure."),
+    "alpha": Word("The risk of a false alarm that the rule accepts."),
+}
+
+UNITS = {
+    "loss": "nats",
+    "nats": "nats",
+    "bits_per_byte": "bits per byte",
+    "bytes": "bytes",
+    "tokens_per_s": "tokens per second",
+    "memory_mb": "megabytes",
+    "rewards": "nats times β",
+    "rewards/margins": "nats times β",
+    "rewards/accuracies": "share of pairs",
+    "logps": "nats",
+    "kl": "nats",
+    "entropy": "nats",
+    "token_accuracy": "share of tokens",
+    "lr": "size of a step",
+    "grad_norm": "length",
+}
+"""Names, and what their values are counted in, where they have a unit."""
+
+
+def unit(name: str) -> str:
+    """Return what a name's values are counted in, "" where it is not known.
+
+    >>> unit("rewards/margins"), unit("judge/docstrings/bits per byte"), unit("glorp")
+    ('nats times β', 'bits per byte', '')
+    """
+    return next((UNITS[tail] for tail in _tails(name) if tail in UNITS), "")
+
+
+WORDS: dict[str, Word] = {**TRAINING, **SCORES, **SELECTION, **VERDICT}
+"""Names in lower case with underscores, to their words."""
