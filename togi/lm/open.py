@@ -1,0 +1,88 @@
+"""From what a user wrote after `model:` to a language model."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from togi.errors import SurroundingsError, UsageError
+from togi.lm.base import LanguageModel
+from togi.lm.cache import Cached, ReplyCache
+
+ENDPOINT = "openai:"
+
+
+def open_model(
+    spec: str,
+    *,
+    adapter: Path | str | None = None,
+    dtype: str = "auto",
+    offline: bool = False,
+    cache: ReplyCache | None = None,
+    say: Callable[[str], None] = print,
+) -> LanguageModel:
+    """Open a model by its specification.
+
+    Args:
+        spec: `openai:URL#model` for an endpoint; else a catalogue name, a local folder or a hub
+            id, which the local engine loads.
+        adapter: folder of a LoRA adapter to put on a local model.
+        dtype: of a local model: "auto", "bfloat16" or "float32".
+        offline: no network; an endpoint on this very machine may still be used.
+        cache: keeps the replies, so that nothing is asked twice.
+        say: receives lines for the user.
+
+    Raises:
+        UsageError: the specification makes no sense.
+        SurroundingsError: the model is not here and cannot be fetched, or cannot be loaded.
+    """
+    if spec.startswith(ENDPOINT):
+        if adapter is not None:
+            raise UsageError(
+                "an adapter cannot be put on an endpoint",
+                where=spec.split("#")[-1],
+                hint="serve the adapter there and give its name after #, or use a local model",
+            )
+        model = _endpoint(spec, offline, say)
+    else:
+        model = _local(spec, adapter, dtype, offline, say)
+    return model if cache is None else Cached(model, cache)
+
+
+def _endpoint(spec: str, offline: bool, say: Callable[[str], None]) -> LanguageModel:
+    from togi.lm.endpoint import Endpoint, is_loopback
+
+    url, _, name = spec.removeprefix(ENDPOINT).rpartition("#")
+    if not url or not name:
+        raise UsageError(
+            "the endpoint's specification lacks the model's name",
+            where="model",
+            expected="openai:https://host/v1#model-name",
+        )
+    endpoint = Endpoint(url, name, say=say)
+    if offline and not is_loopback(endpoint.url):
+        raise SurroundingsError(
+            "an endpoint needs the network, which may not be used",
+            where=endpoint.name,
+            hint="run without --offline, or serve the model on this machine",
+        )
+    return endpoint
+
+
+def _local(
+    spec: str,
+    adapter: Path | str | None,
+    dtype: str,
+    offline: bool,
+    say: Callable[[str], None],
+) -> LanguageModel:
+    from togi.lm.catalogue import resolve
+
+    folder = resolve(spec, offline=offline, say=say)
+    options: dict[str, Any] = {"name": spec, "dtype": dtype, "say": say}
+    if adapter is not None:
+        options["adapter"] = Path(adapter)
+    from togi.lm.local import load_local  # torch is loaded once it is sure that there is a model
+
+    return load_local(folder, **options)
