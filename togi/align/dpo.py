@@ -14,7 +14,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from torch import Tensor
@@ -23,8 +23,10 @@ from torch.nn.functional import logsigmoid
 from togi.align.sft import as_request
 from togi.errors import DataError, UsageError, nearest
 from togi.lm.forward import Request, answer_scores, stream_scores
-from togi.rows.chat import Renderer
 from togi.rows.types import Dropped, Preference
+
+if TYPE_CHECKING:
+    from togi.rows.chat import Renderer
 
 
 def sigmoid_loss(gap: Tensor, beta: float) -> Tensor:

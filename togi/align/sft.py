@@ -9,14 +9,16 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 
 from togi.errors import DataError
 from togi.lm.forward import Request, answer_scores
-from togi.rows.chat import Renderer
 from togi.rows.types import Document, Dropped, Example
+
+if TYPE_CHECKING:
+    from togi.rows.chat import Renderer
 
 
 @dataclass(frozen=True, slots=True)

@@ -195,7 +195,7 @@ def _device(device: str) -> torch.device:
 
 
 def _dtype(dtype: str, device: torch.device) -> tuple[torch.dtype, str]:
-    from togi.lm.levers import fast_bfloat16
+    from togi.lm.levers import bfloat16_is_native
 
     named = {"bfloat16": torch.bfloat16, "float32": torch.float32, "float64": torch.float64}
     if dtype in named:
@@ -205,7 +205,7 @@ def _dtype(dtype: str, device: torch.device) -> tuple[torch.dtype, str]:
             f"dtype must be auto, bfloat16, float32 or float64, got {dtype!r}", where="model"
         )
     if device.type == "cpu":
-        fast = fast_bfloat16()
+        fast = bfloat16_is_native()
         return (
             (torch.bfloat16, "this processor multiplies bfloat16 natively")
             if fast
