@@ -1,0 +1,158 @@
+"""What numba lacks: unaligned words, and SHA-256 compression of sixteen messages at once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from llvmlite import ir
+from numba import types
+from numba.extending import intrinsic
+
+from togi.data.kernels.table import LANES
+
+WORD = ir.IntType(32)
+VECTOR = ir.VectorType(WORD, LANES)
+
+
+def _primes(count: int) -> list[int]:
+    found: list[int] = []
+    candidate = 2
+    while len(found) < count:
+        if all(candidate % prime for prime in found):
+            found.append(candidate)
+        candidate += 1
+    return found
+
+
+def _root_fraction(prime: int, root: int) -> int:
+    """First 32 bits of the fraction of the square (2) or cube (3) root, in exact integers."""
+    scaled, low, high = prime << (32 * root), 0, prime << 32
+    while low < high:  # the greatest integer whose power does not exceed `scaled`
+        middle = (low + high + 1) // 2
+        low, high = (middle, high) if middle**root <= scaled else (low, middle - 1)
+    return low & 0xFFFFFFFF
+
+
+ROUND_CONSTANTS = [_root_fraction(prime, 3) for prime in _primes(64)]
+INITIAL_STATE = [_root_fraction(prime, 2) for prime in _primes(8)]
+
+
+def _pointer(builder: Any, base: Any, index: Any, kind: Any) -> Any:
+    return builder.bitcast(builder.gep(base, [index]), kind.as_pointer())
+
+
+@intrinsic
+def load8(typingctx: Any, base: Any, index: Any) -> Any:
+    """The eight bytes at base + index as a little-endian uint64; needs no alignment."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        word = builder.load(_pointer(builder, *arguments, ir.IntType(64)))
+        word.align = 1
+        return word
+
+    return types.uint64(base, types.int64), generate
+
+
+@intrinsic
+def store8(typingctx: Any, base: Any, index: Any, value: Any) -> Any:
+    """Write a uint64 to the eight bytes at base + index; needs no alignment."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        base_, index_, word = arguments
+        builder.store(word, _pointer(builder, base_, index_, ir.IntType(64))).align = 1
+        return context.get_dummy_value()
+
+    return types.void(base, types.int64, types.uint64), generate
+
+
+@intrinsic
+def load4_big(typingctx: Any, base: Any, index: Any) -> Any:
+    """The four bytes at base + index as a big-endian uint32."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        word = builder.load(_pointer(builder, *arguments, WORD))
+        word.align = 1
+        return builder.bswap(word)
+
+    return types.uint32(base, types.int64), generate
+
+
+@intrinsic
+def offset4(typingctx: Any, base: Any, index: Any) -> Any:
+    """The pointer to the uint32 at base + index."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        return builder.gep(arguments[0], [arguments[1]])
+
+    return base(base, types.int64), generate
+
+
+def _vector(builder: Any, base: Any, row: int) -> Any:
+    address = builder.gep(base, [ir.Constant(ir.IntType(64), row * LANES)])
+    return builder.bitcast(address, VECTOR.as_pointer())
+
+
+def _load_row(builder: Any, base: Any, row: int) -> Any:
+    value = builder.load(_vector(builder, base, row))
+    value.align = 4
+    return value
+
+
+def _same(value: int) -> ir.Constant:
+    return ir.Constant(VECTOR, [value] * LANES)
+
+
+def _operations(builder: Any) -> tuple[Callable[..., Any], Callable[..., Any]]:
+    def rotations(x: Any, *shifts: int, last_is_shift: bool = False) -> Any:
+        """XOR of x rotated right by the shifts; the last may be a plain shift (FIPS 180-4 4.1.2)."""
+        parts = [
+            builder.or_(builder.lshr(x, _same(s)), builder.shl(x, _same(32 - s))) for s in shifts
+        ]
+        if last_is_shift:
+            parts[-1] = builder.lshr(x, _same(shifts[-1]))
+        return builder.xor(builder.xor(parts[0], parts[1]), parts[2])
+
+    def total(*terms: Any) -> Any:
+        value = terms[0]
+        for term in terms[1:]:
+            value = builder.add(value, term)
+        return value
+
+    return rotations, total
+
+
+@intrinsic
+def compress(typingctx: Any, state: Any, message: Any) -> Any:
+    """SHA-256 compression (FIPS 180-4, 6.2.2) of one 64-byte block in each of sixteen lanes.
+
+    `state` is uint32[8][16] and is updated; `message` is uint32[16][16], words by lanes. The
+    rounds are unrolled over vectors, so that state and schedule stay in registers.
+    """
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        base, words = arguments
+        rotations, total = _operations(builder)
+        w = [_load_row(builder, words, row) for row in range(16)]
+        before = [_load_row(builder, base, row) for row in range(8)]
+        a, b, c, d, e, f, g, h = before
+        for step in range(64):
+            if step >= 16:
+                near, far = w[(step - 15) % 16], w[(step - 2) % 16]
+                w[step % 16] = total(
+                    w[step % 16],
+                    rotations(near, 7, 18, 3, last_is_shift=True),
+                    w[(step - 7) % 16],
+                    rotations(far, 17, 19, 10, last_is_shift=True),
+                )
+            choice = builder.xor(g, builder.and_(e, builder.xor(f, g)))
+            majority = builder.or_(builder.and_(a, b), builder.and_(c, builder.or_(a, b)))
+            constant = _same(ROUND_CONSTANTS[step])
+            first = total(h, constant, w[step % 16], choice, rotations(e, 6, 11, 25))
+            second = total(rotations(a, 2, 13, 22), majority)
+            a, b, c, d, e, f, g, h = total(first, second), a, b, c, total(d, first), e, f, g
+        for row, (old, new) in enumerate(zip(before, (a, b, c, d, e, f, g, h), strict=True)):
+            builder.store(builder.add(old, new), _vector(builder, base, row)).align = 4
+        return context.get_dummy_value()
+
+    return types.void(state, message), generate
