@@ -16,7 +16,6 @@ from togi.evaluate.kinds import TASK_KINDS
 from togi.lm.base import LanguageModel
 from togi.rows.types import Sample
 
-
 DEFAULT = Asking()
 
 

@@ -1,0 +1,203 @@
+"""Run models on tasks, sample by sample, so that nothing is asked twice and nothing is lost.
+
+Each answer is one line of `samples.jsonl`, keyed by the model's fingerprint, the way of asking
+and the sample itself. Stopping at any moment costs at most the chunk in work; running again asks
+only what is missing. `scores.json` is computed from the lines.
+"""
+
+from __future__ import annotations
+
+import gc
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import orjson
+
+from togi.errors import UsageError, nearest
+from togi.evaluate.ledger import Ledger, answer_key, sample_line
+from togi.evaluate.scores import score, task_facts
+from togi.evaluate.tasks import Task, ask
+from togi.lm.base import LanguageModel
+from togi.lm.cache import Cached
+from togi.train.files import write_text
+
+CHUNK = 64
+"Samples between two syncs to the disk: a second or so of a small model's work."
+
+SAY_EVERY = 10.0
+"Seconds between two lines of progress."
+
+
+@dataclass(frozen=True, slots=True)
+class Opener:
+    """A model that is opened only when it has something to answer, and closed afterwards.
+
+    Attributes:
+        identity: all that decides which model will be opened (spec, adapter's digest, dtype);
+            with it a finished judging need not open the model again to know its fingerprint.
+        open: opens it.
+    """
+
+    identity: str
+    open: Callable[[], LanguageModel]
+
+
+Model: TypeAlias = LanguageModel | Opener
+
+
+def judge(
+    models: Mapping[str, Model],
+    tasks: Sequence[Task],
+    folder: Path,
+    *,
+    comparisons: Sequence[tuple[str, str]] | None = None,
+    chunk: int = CHUNK,
+    seed: int = 0,
+    say: Callable[[str], None] = print,
+) -> dict[str, Any]:
+    """Judge models on tasks and write `samples.jsonl` and `scores.json`.
+
+    Models are opened one at a time, and only when an answer of theirs is missing.
+
+    Args:
+        models: display name -> a model, or an `Opener`; the first is the baseline.
+        tasks: with unique names.
+        folder: where the files lie; answers found there are used.
+        comparisons: (after, before) pairs whose differences are tested; each model against the
+            first where None.
+        chunk: samples asked in one request; it changes no score.
+        seed: of the bootstrap.
+        say: prints one line.
+
+    Returns:
+        What `scores.json` holds.
+
+    Raises:
+        UsageError: no models or tasks, a task's name twice, a comparison of unknown models.
+        DataError: a damaged line.
+        SurroundingsError: the disk is full or an endpoint fails; what was answered is kept.
+    """
+    names = list(models)
+    pairs = [(n, names[0]) for n in names[1:]] if comparisons is None else list(comparisons)
+    _check(names, tasks, pairs, chunk)
+    folder.mkdir(parents=True, exist_ok=True)
+    ledger = Ledger(folder / "samples.jsonl", say)
+    facts = {name: _answer_all(name, model, tasks, ledger, chunk) for name, model in models.items()}
+    keys = [
+        answer_key(facts[name]["fingerprint"], task.template_hash, sample)
+        for name in names
+        for task in tasks
+        for sample in task.samples
+    ]
+    lines = ledger.keep(keys)
+    described = {task.name: task_facts(task, list(facts.values())) for task in tasks}
+    scores = {**score(described, names, pairs, lines, seed=seed), "judged": facts}
+    write_text(folder / "scores.json", _pretty(scores))
+    return scores
+
+
+def _check(
+    names: Sequence[str],
+    tasks: Sequence[Task],
+    pairs: Sequence[tuple[str, str]],
+    chunk: int,
+) -> None:
+    if not names or not tasks:
+        raise UsageError("at least one model and one task are needed", where="judge")
+    if chunk < 1:
+        raise UsageError(f"chunk must be at least 1, got {chunk}", where="judge")
+    task_names = [task.name for task in tasks]
+    if twice := {name for name in task_names if task_names.count(name) > 1}:
+        raise UsageError(f"two tasks are called {min(twice)!r}", where="judge")
+    for name in (name for pair in pairs for name in pair):
+        if name not in names:
+            raise UsageError(
+                f"a comparison names the model {name!r}",
+                where="judge",
+                expected=nearest(name, names),
+            )
+
+
+def _pretty(value: Any) -> str:
+    return orjson.dumps(value, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE).decode()
+
+
+def _answer_all(
+    name: str, source: Model, tasks: Sequence[Task], ledger: Ledger, chunk: int
+) -> dict[str, str]:
+    """Have one model answer all that is missing; return what is known of it."""
+    notes = ledger.path.with_name("models.json")
+    known: dict[str, dict[str, str]] = orjson.loads(notes.read_bytes()) if notes.exists() else {}
+    if isinstance(source, Opener):
+        facts = known.get(source.identity)
+        if facts and not any(list(_missing(facts["fingerprint"], task, ledger)) for task in tasks):
+            ledger.say(f"{name}: all answers are there")
+            return facts
+    model = source.open() if isinstance(source, Opener) else source
+    facts = describe(model)
+    if isinstance(source, Opener):
+        write_text(notes, _pretty({**known, source.identity: facts}))
+    for task in tasks:
+        _answer_task(name, model, task, ledger, chunk)
+    if isinstance(source, Opener):
+        del model
+        gc.collect()  # models hold cycles; without this two of them would be in memory
+    return facts
+
+
+def describe(model: LanguageModel) -> dict[str, str]:
+    """Return what a report says of a model: name, fingerprint, engine and dtype."""
+    inner = model.model if isinstance(model, Cached) else model
+    dtype = getattr(getattr(inner, "model", None), "dtype", "not told")
+    return {
+        "name": model.name,
+        "fingerprint": model.fingerprint,
+        "backend": type(inner).__name__,
+        "dtype": str(dtype).removeprefix("torch."),
+    }
+
+
+def _missing(fingerprint: str, task: Task, ledger: Ledger) -> Iterator[int]:
+    for place, sample in enumerate(task.samples):
+        if answer_key(fingerprint, task.template_hash, sample) not in ledger:
+            yield place
+
+
+def _answer_task(name: str, model: LanguageModel, task: Task, ledger: Ledger, chunk: int) -> None:
+    """Ask one model what is missing of one task, chunk by chunk."""
+    todo = [task.samples[place] for place in _missing(model.fingerprint, task, ledger)]
+    began = told = time.monotonic()
+    for start in range(0, len(todo), chunk):
+        samples = todo[start : start + chunk]
+        answers = ask(model, task, samples)
+        ledger.append(
+            sample_line(
+                name,
+                answer_key(model.fingerprint, task.template_hash, sample),
+                task,
+                sample,
+                answer,
+            )
+            for sample, answer in zip(samples, answers, strict=True)
+        )
+        if time.monotonic() - told > SAY_EVERY:
+            told = time.monotonic()
+            done = start + len(samples)
+            left = (told - began) / done * (len(todo) - done)
+            ledger.say(f"{name} · {task.name}: {done} of {len(todo)}, about {left:.0f} s left")
+    there = len(task.samples) - len(todo)
+    kept = f" ({there} were there)" if there else ""
+    ledger.say(f"{name} · {task.name}: {len(todo)} samples asked{kept}")
+
+
+def try_task(task: Task, model: LanguageModel, n: int = 5) -> list[dict[str, Any]]:
+    """Ask a task's first samples and return their lines; nothing is written."""
+    samples = task.samples[:n]
+    answers = ask(model, task, samples)
+    return [
+        sample_line(model.name, "", task, sample, answer)
+        for sample, answer in zip(samples, answers, strict=True)
+    ]
