@@ -108,6 +108,11 @@ def cluster_codes(clusters: Labels) -> NDArray[np.intp]:
     return np.array([seen.setdefault(label, len(seen)) for label in labels], dtype=np.intp)
 
 
+def _sums(codes: NDArray[np.intp], values: Floats, size: int) -> Floats:
+    """Sum the values of each code."""
+    return np.bincount(codes, weights=values, minlength=size).astype(np.float64)
+
+
 def to_units(num: Floats, den: Floats | None, clusters: Labels | None) -> Units:
     """Leave out unknown samples, sum up clusters, sort.
 
@@ -129,8 +134,8 @@ def to_units(num: Floats, den: Floats | None, clusters: Labels | None) -> Units:
         size = int(codes.max()) + 1 if len(codes) else 0
         # lexsort first: sums of floats depend on their order, results must not
         order = np.lexsort((bottom, top, codes))
-        top = np.bincount(codes[order], weights=top[order], minlength=size)
-        bottom = np.bincount(codes[order], weights=bottom[order], minlength=size)
+        top = _sums(codes[order], top[order], size)
+        bottom = _sums(codes[order], bottom[order], size)
     order = np.lexsort((bottom, top))
     rows = int(known.sum())
     return Units(top[order], bottom[order], rows, len(num) - rows)
