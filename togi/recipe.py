@@ -17,7 +17,7 @@ from typing import Any, NamedTuple, cast
 from pydantic import ValidationError
 
 from togi.errors import RecipeError, TogiError, nearest
-from togi.recipe_merge import STEPS_KEYS, read_tree, step_name, steps_of, tree_of
+from togi.recipe_merge import STEPS_KEYS, apply_override, read_tree, step_name, steps_of, tree_of
 from togi.recipe_refs import Loc, fields_at, refs
 from togi.recipe_yaml import Mark, Node, kind_of
 from togi.step import StepSettings
@@ -32,6 +32,7 @@ class StepKind(NamedTuple):
 
     `version` is part of a step's hash: raise it when the same settings give other outputs.
     `outputs` are the names that other steps may refer to; empty when they depend on the settings.
+    `model` says that the recipe's model matters to it.
     """
 
     module: str
@@ -39,6 +40,7 @@ class StepKind(NamedTuple):
     run: str
     version: int = 1
     outputs: tuple[str, ...] = ()
+    model: bool = False
 
     def settings_class(self) -> type[StepSettings]:
         """Import the class of this kind's settings."""
@@ -88,15 +90,24 @@ def load_recipe(path: Path, kinds: Mapping[str, StepKind], overrides: Sequence[s
     return _build(tree, kinds, name=path.stem, text=text)
 
 
-def parse_recipe(text: str, kinds: Mapping[str, StepKind], *, file: str = "recipe") -> Recipe:
+def parse_recipe(
+    text: str,
+    kinds: Mapping[str, StepKind],
+    *,
+    file: str = "recipe",
+    first_line: int = 1,
+    overrides: Sequence[str] = (),
+) -> Recipe:
     """Read a recipe from a text; it cannot include files.
 
     Raises:
         RecipeError: as `load_recipe`.
     """
-    tree = tree_of(text, file)
+    tree = tree_of(text, file, first_line)
     if "include" in tree.keys:
         raise RecipeError("a recipe without a file cannot include", where=str(tree.keys["include"]))
+    for override in overrides:
+        apply_override(tree, override)
     return _build(tree, kinds, name=Path(file).stem, text=text)
 
 

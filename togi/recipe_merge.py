@@ -30,9 +30,9 @@ def read_tree(path: Path, overrides: Sequence[str] = ()) -> Node:
     return tree
 
 
-def tree_of(text: str, file: str) -> Node:
+def tree_of(text: str, file: str, first_line: int = 1) -> Node:
     """Read a recipe's text and check the shape that every recipe shares."""
-    tree = parse(text, file)
+    tree = parse(text, file, first_line)
     if not isinstance(tree.value, dict):
         raise RecipeError("a recipe is a mapping", where=str(tree.mark), found=tree.kind)
     for key, mark in tree.keys.items():
