@@ -42,7 +42,9 @@ def read_echo(logprobs: Mapping[str, Any], context: str, continuation: str) -> S
             return None
         begin, ends = told[_marks(tokens, text)], np.array([*told[1:], math.inf])
     starts = np.concatenate([[0], ends[:-1]]) - begin
-    inside = (starts < len(text)) & (ends - begin > len(context))
+    # a part of a character may have no width: at the border it begins the continuation
+    after = (ends - begin > len(context)) | (starts >= len(context))
+    inside = (starts < len(text)) & after
     picked = [values[i] for i in np.flatnonzero(inside)]
     if not picked:
         return None
