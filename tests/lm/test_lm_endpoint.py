@@ -170,7 +170,7 @@ def test_endpoint_without_echo_says_that_bits_cannot_be_measured(server):
         endpoint(server).score(["the "], ["cat"])
     assert NO_SCORES in str(caught.value)
     server.plan = lambda number, body: error(404, "no route")
-    with pytest.raises(SurroundingsError, match="bits per byte cannot be measured.*no route"):
+    with pytest.raises(SurroundingsError, match=r"bits per byte cannot be measured.*no route"):
         endpoint(server).score(["the "], ["cat"])
 
 
@@ -328,8 +328,13 @@ def test_dies_half_way_nothing_lost_rerun_continues(server, tmp_path):
 
 
 def test_replies_under_way_when_another_fails_are_kept(server, tmp_path):
-    server.pause = 0.2
-    server.plan = lambda number, body: error(400, "bad") if number == 0 else Answer()
+    def plan(number: int, body: dict) -> Answer:
+        if number == 0:
+            return error(400, "bad")
+        time.sleep(0.4)  # the refusal arrives while these are under way
+        return Answer()
+
+    server.plan = plan
     with ReplyCache(tmp_path / "replies.sqlite") as cache:
         with pytest.raises(SurroundingsError, match="bad"):
             Cached(endpoint(server, concurrency=4), cache).score(
