@@ -37,7 +37,7 @@ class Names:
         self._seen: dict[str, tuple[str, str]] = {}
 
     def __call__(self, name: str, definition: str = "") -> Link:
-        """Return a link to the name's entry; `definition` is the run's own, used if none is ours."""
+        """Return a link to the name's entry; `definition` is the run's own and goes first."""
         place, known = self._seen.get(name, ("", ""))
         place = place or self.ids("word", name)
         self._seen[name] = (place, known or definition)
@@ -52,6 +52,6 @@ class Names:
 
     def _entry(self, name: str, place: str, own: str) -> Entry:
         word = look_up(name)
-        definition = (word.definition if word else "") or own or UNKNOWN
+        definition = own or (word.definition if word else UNKNOWN)
         healthy, action = (word.healthy, word.action) if word else ("", "")
         return Entry(place, name, definition, healthy, action, unit(name))

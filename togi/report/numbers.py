@@ -139,3 +139,18 @@ def duration(seconds: Any) -> str:
     if whole < 3600:
         return f"{whole // 60} min {whole % 60} s"
     return f"{whole // 3600} h {whole % 3600 // 60} min"
+
+
+def told(value: Any) -> str:
+    """Return a plain value of a JSON file as text.
+
+    >>> told({"a": [1, 2.5]}), told(None), told(True), told(30000)
+    ('a: 1, 2.5', '–', 'yes', '30,000')
+    """
+    if isinstance(value, dict):
+        return "; ".join(f"{key}: {told(item)}" for key, item in value.items()) or "–"
+    if isinstance(value, list):
+        return ", ".join(told(item) for item in value) or "–"
+    if value is None or isinstance(value, bool):
+        return {None: "–", True: "yes", False: "no"}[value]
+    return number(value) if isinstance(value, int | float) else str(value)

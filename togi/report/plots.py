@@ -129,11 +129,23 @@ def interval_plot(
         return None if value is None else scale.at(value)
 
     rows = tuple(
-        Row(m.label, m.reading, m.kind, place(m.mean), place(m.low), place(m.high)) for m in marks
+        Row(shorten(m.label), m.reading, m.kind, place(m.mean), place(m.low), place(m.high))
+        for m in marks
     )
     told = "; ".join(f"{mark.label}: {mark.reading}" for mark in marks)
     placed = tuple((scale.at(value), text) for value, text in lines)
     return IntervalPlot(id, title, f"{axis_label}. {told}.", axis_label, scale, rows, placed)
+
+
+def shorten(label: str, most: int = 32) -> str:
+    """Return a label that fits beside its reading on a phone; its middle gives way.
+
+    >>> shorten("an-organisation/a-model-of-long-name"), shorten("base")
+    ('an-organisation/…l-of-long-name', 'base')
+    """
+    if len(label) <= most:
+        return label
+    return f"{label[: most // 2]}…{label[-(most // 2 - 2) :]}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,13 +11,14 @@ from togi.report.judged import SAYS, Judged, direction, estimate_of, spoken, ver
 from togi.report.numbers import finite
 from togi.report.plots import IntervalPlot, Mark, interval_plot
 from togi.report.tables import Table, table
+from togi.report.words import look_up
 
 DECISIONS = {"accept": "Accept", "reject": "Reject", "cannot tell": "Cannot tell"}
 NO_VERDICT = "No verdict yet"
 
 
 def head(files: RunFiles, judged: list[Judged], names: Names) -> dict[str, Any]:
-    """Return what the page's head shows: word, sentence, facts, reasons, rule, other comparisons."""
+    """Return what the page's head shows: word, sentence, facts, plot, reasons, rule."""
     told = verdict(files)
     decision = str(told.get("decision") or "")
     names(decision if decision in DECISIONS else "cannot tell")
@@ -25,9 +26,12 @@ def head(files: RunFiles, judged: list[Judged], names: Names) -> dict[str, Any]:
     return {
         "word": DECISIONS.get(decision, decision or NO_VERDICT),
         "kind": decision.replace(" ", "-") if decision in DECISIONS else "none",
-        "sentence": str(told.get("sentence") or _unfinished(files, told)),
+        "sentence": str(told.get("sentence") or unfinished(files, told)),
         "collect_more": show.number(more) if more is not None else "",
         "facts": facts(told, judged),
+        "plot": _primary_plot(told, judged, names),
+        "candidate": str(told.get("candidate") or ""),
+        "baseline": str(told.get("baseline") or ""),
         "reasons": [str(reason) for reason in as_list(told.get("reasons"))],
         "rule": _rule(told, names),
         "also": differences_table(
@@ -39,7 +43,32 @@ def head(files: RunFiles, judged: list[Judged], names: Names) -> dict[str, Any]:
     }
 
 
-def _unfinished(files: RunFiles, told: dict[str, Any]) -> str:
+def _primary_plot(told: dict[str, Any], judged: list[Judged], names: Names) -> IntervalPlot | None:
+    primary = as_dict(told.get("primary"))
+    change = as_dict(primary.get("estimate"))
+    mean, low, high = (finite(change.get(key)) for key in ("mean", "low", "high"))
+    if mean is None:
+        return None
+    higher, status = direction_of(primary, judged), says(primary)
+    kind = {"better": "good", "improved": "good", "worse": "bad", "not improved": "bad"}
+    pair = f"{told.get('candidate') or 'after'} − {told.get('baseline') or 'before'}"
+    reading = f"{show.mean(change, sign=True)} · {status}"
+    required = finite(primary.get("required")) or 0.0
+    lines = [(0.0, "no change")]
+    if required and higher is not None:
+        lines.append((required if higher else -required, "required"))
+    what = " of ".join(spoken(primary[key]) for key in ("measure", "task") if primary.get(key))
+    return interval_plot(
+        [Mark(pair, reading, mean, low, high, kind.get(status, "open"))],
+        id=names.ids("figure", "primary"),
+        title="The primary measure's paired difference",
+        axis_label=f"difference in {what}, {show.level(change)} interval: {direction(higher)}",
+        lines=lines,
+    )
+
+
+def unfinished(files: RunFiles, told: dict[str, Any]) -> str:
+    """Return what to say where there is no sentence of a verdict."""
     if told:
         return "The verdict came without a sentence."
     done = sum(step.status == "done" for step in files.steps)
@@ -58,8 +87,8 @@ def facts(told: dict[str, Any], judged: list[Judged]) -> list[tuple[str, str]]:
     if not primary:
         return []
     task, measure = primary.get("task"), primary.get("measure")
-    higher = next((j.higher_is_better(str(task), str(measure)) for j in judged), None)
-    lines = [("Primary measure", f"{spoken(measure)} of {spoken(task)}, {direction(higher)}")]
+    what = f"{spoken(measure)} of {spoken(task)}" if measure else spoken(task)
+    lines = [("Primary measure", f"{what}, {direction(direction_of(primary, judged))}")]
     sides = (
         ("Before", primary.get("before") or told.get("baseline")),
         ("After", primary.get("after") or told.get("candidate")),
@@ -68,19 +97,23 @@ def facts(told: dict[str, Any], judged: list[Judged]) -> list[tuple[str, str]]:
         score = estimate_of(judged, model, task, measure)
         if model and score:
             lines.append((label, f"{with_interval(score)} · {model}"))
-    change = as_dict(primary.get("estimate"))
-    says = SAYS.get(primary.get("better"), "cannot tell")
-    lines.append(("Difference", f"{with_interval(change, sign=True)} · {says}"))
-    if finite(primary.get("required")) is not None:
-        lines.append(("Required", show.number(primary["required"])))
-    chance = f"{show.p_value(primary.get('p_value'))}"
-    adjusted = show.p_value(primary.get("p_adjusted"))
-    lines.append(("p, adjusted p", f"{chance}, {adjusted}"))
+    change = with_interval(as_dict(primary.get("estimate")), sign=True)
+    lines.append(("Difference", f"{change} · {says(primary)}"))
+    if finite(primary.get("required")):
+        lines.append(("Required gain", show.number(primary["required"])))
+    chances = (show.p_value(primary.get(key)) for key in ("p_value", "p_adjusted"))
+    lines.append(("p, adjusted p", ", ".join(chances)))
     return lines
 
 
+def says(entry: dict[str, Any]) -> str:
+    """Return what a difference says: its status where it has one, else better or worse."""
+    better = entry.get("better")
+    return str(entry.get("status") or SAYS[better if isinstance(better, bool) else None])
+
+
 def with_interval(estimate: dict[str, Any], *, sign: bool = False) -> str:
-    """Return mean, interval and n in one line.
+    """Return mean, interval and n in one line; the level too where it is not 95 %.
 
     >>> with_interval({"mean": 1.104, "low": 1.0823, "high": 1.1271, "n": 120})
     '1.104 (1.082 to 1.127, n 120)'
@@ -90,23 +123,17 @@ def with_interval(estimate: dict[str, Any], *, sign: bool = False) -> str:
     mean, interval = show.mean(estimate, sign=sign), show.interval(estimate, sign=sign)
     if mean == show.TOO_SMALL:
         return mean
-    return f"{mean} ({interval}, n {show.number(estimate.get('n'))})"
+    level = show.level(estimate)
+    at = "" if level == "95 %" or interval == show.TOO_SMALL else f" at {level}"
+    return f"{mean} ({interval}{at}, n {show.number(estimate.get('n'))})"
 
 
 def _rule(told: dict[str, Any], names: Names) -> Table:
     rows = [
-        (names(str(key)) if key in ("alpha", "primary", "required") else spoken(key), _plain(value))
+        (names(str(key)) if look_up(str(key)) else spoken(key), show.told(value))
         for key, value in as_dict(told.get("rule")).items()
     ]
     return table("The recipe's rule", ("setting", "value"), rows, text=(0, 1))
-
-
-def _plain(value: Any) -> str:
-    if isinstance(value, dict):
-        return "; ".join(f"{spoken(key)}: {_plain(item)}" for key, item in value.items()) or "none"
-    if isinstance(value, list):
-        return ", ".join(_plain(item) for item in value) or "none"
-    return "none" if value is None else str(value)
 
 
 def differences_table(
@@ -125,7 +152,7 @@ def differences_table(
             show.p_value(entry.get("p_value")),
             show.p_value(entry.get("p_adjusted")),
         ]
-        rows.append([pair, *what * named, *numbers, SAYS.get(entry.get("better"), "cannot tell")])
+        rows.append([pair, *what * named, *numbers, says(entry)])
     level = show.level(as_dict(differences[0].get("estimate"))) if differences else "95 %"
     columns = ["after − before", *["measure"] * named, "difference", f"{level} interval", "n"]
     for word in ("difference", "interval", "n", "p", "adjusted p", "cannot tell") if rows else ():
@@ -138,11 +165,11 @@ def guards(files: RunFiles, judged: list[Judged], names: Names) -> dict[str, Any
     """Return the guards as a table and as a plot of how much of its margin each has used."""
     told = verdict(files)
     entries = [entry for entry in as_list(told.get("guards")) if isinstance(entry, dict)]
-    for word in ("guard", "margin", "held", "regressed", "unclear") if entries else ():
+    for word in ("guard", "guard margin", "held", "regressed", "unclear") if entries else ():
         names(word)
     rows = []
     for entry in entries:
-        change, higher = as_dict(entry.get("estimate")), _direction_of(entry, judged)
+        change, higher = as_dict(entry.get("estimate")), direction_of(entry, judged)
         rows.append(
             [
                 spoken(entry.get("task", "?")),
@@ -159,10 +186,13 @@ def guards(files: RunFiles, judged: list[Judged], names: Names) -> dict[str, Any
     return {"table": body, "plot": _margins(entries, judged, names), "any": bool(told)}
 
 
-def _direction_of(guard: dict[str, Any], judged: list[Judged]) -> bool | None:
-    task = str(guard.get("task"))
+def direction_of(entry: dict[str, Any], judged: list[Judged]) -> bool | None:
+    """Return whether higher is better in a primary or a guard; None where the run does not tell."""
+    task, told = str(entry.get("task")), entry.get("higher_is_better")
+    if isinstance(told, bool):
+        return told
     for found in judged:
-        measure = guard.get("measure") or found.tasks.get(task, {}).get("primary_measure")
+        measure = entry.get("measure") or found.tasks.get(task, {}).get("primary_measure")
         higher = found.higher_is_better(task, str(measure))
         if higher is not None:
             return higher
@@ -174,7 +204,7 @@ def _margins(
 ) -> IntervalPlot | None:
     marks = []
     for entry in entries:
-        margin, higher = finite(entry.get("margin")), _direction_of(entry, judged)
+        margin, higher = finite(entry.get("margin")), direction_of(entry, judged)
         if not margin or higher is None:
             continue
         # Harm is positive: a fall where higher is better, a rise where lower is.

@@ -43,7 +43,7 @@ TRAINING = {
         "Falls and levels off. DPO starts at ln 2 = 0.693.",
         "Rising or undefined: lower lr. Flat from the start: raise lr or look at the loss mask.",
     ),
-    "final_loss": Word("The loss at the last step.", "Below the first step's loss."),
+    "final_loss": Word("Mean loss of the last tenth of the steps.", "Below the first step's loss."),
     "lr": Word(
         "Learning rate: how far one step moves the weights.",
         "Rises during warm-up, then falls to about 0 at the end.",
@@ -65,7 +65,7 @@ TRAINING = {
     ),
     "seconds": Word("Time spent, by the clock on the wall."),
     "memory_mb": Word(
-        "Largest memory held so far, in megabytes.",
+        "Memory that the process holds (on a GPU: the most it held), in megabytes.",
         "Levels off early, below what the machine has.",
         "Near the limit: fewer tokens a batch.",
     ),
@@ -95,7 +95,7 @@ TRAINING = {
     ),
     "rewards/accuracies": Word(
         "Share of pairs whose better answer has the higher reward.",
-        "Starts near 0 or 0.5 (all ties) and rises to 0.6–0.9.",
+        "Starts at 0.5 (a tie counts one half) and rises to 0.6–0.9.",
         "1.0 at once: the pairs are too easy, for instance by length. Near 0.5: no signal.",
     ),
     "logps/chosen": Word(
@@ -129,7 +129,15 @@ TRAINING = {
     "token_accuracy": Word(
         "Share of the answer's tokens that were the model's first choice.", "Rises."
     ),
-    "judge_loss": Word("The loss on held-out rows during training.", "Falls with the loss."),
+    "judge/loss": Word(
+        "Mean negative log-probability of held-out answers, in nats a token, during training.",
+        "Falls and levels off.",
+        "Rising while the loss falls: over-fitted; stop sooner or use more rows.",
+    ),
+    "best_step": Word("The step whose weights were kept, as judged during training."),
+    "best_value": Word("The judged measure at the best step."),
+    "resumed_from": Word("The step at which the last sitting began; 0 where there was only one."),
+    "micro_batches": Word("Passes through the model; several make up one step."),
 }
 
 SCORES = {
@@ -153,7 +161,17 @@ SCORES = {
     "accuracy_normalised": Word(
         "Accuracy where each choice's log-probability is divided by its bytes."
     ),
-    "exact_match": Word("Share of answers equal to the target, letter by letter."),
+    "correct_normalised": Word("As correct, each choice's log-probability divided by its bytes."),
+    "margin": Word(
+        "Log-probability of the right choice minus that of the best wrong one, in nats."
+    ),
+    "greedy": Word("1 where each token of the target was the model's first choice."),
+    "exact": Word("Share of answers equal to the target, apart from case and white space."),
+    "exact_match": Word("Share of answers equal to the target."),
+    "score": Word(
+        "Share of a check's rules that the answer meets.", "Near 1.", "Low: read the samples."
+    ),
+    "all_met": Word("Share of answers that meet all of a check's rules."),
     "format": Word(
         "Share of answers that have the form which the task asks for.",
         "Near 1.",
@@ -214,7 +232,7 @@ VERDICT = {
     "reject": Word("The primary measure did not improve as asked, or a guard was lost."),
     "cannot_tell": Word("The samples do not decide it; collect more, or live with not knowing."),
     "guard": Word("An ability that tuning must not cost; it may worsen by its margin at most."),
-    "margin": Word("How much worse a guard may become before the model is rejected."),
+    "guard_margin": Word("How much worse a guard may become before the model is rejected."),
     "held": Word("The guard's whole interval lies within its margin."),
     "regressed": Word("The guard's whole interval lies beyond its margin."),
     "unclear": Word("The guard's interval crosses its margin.", "", "Judge more guard samples."),
@@ -222,6 +240,10 @@ VERDICT = {
     "candidate": Word("The model on which the verdict is passed."),
     "primary": Word("The one measure that the recipe chose beforehand to decide on."),
     "required": Word("The least improvement that the rule asks of the primary measure."),
+    "level": Word("How sure all statements of the verdict are together."),
+    "correction": Word("How the intervals are widened because several questions are asked."),
+    "improved": Word("The primary measure's whole interval lies above what is required."),
+    "not_improved": Word("The primary measure's whole interval lies below what is required."),
     "alpha": Word("The risk of a false alarm that the rule accepts."),
 }
 

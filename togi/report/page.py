@@ -1,0 +1,119 @@
+"""The report: one HTML file that needs no network, no script and nothing but the run's files."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+from typing import Any
+
+from togi.report import measures, provenance, samples, selection, training, verdict
+from togi.report.files import RunFiles, read_run
+from togi.report.glossary import Names
+from togi.report.judged import judged
+from togi.report.judged import verdict as verdict_of
+from togi.report.samples import Depth
+from togi.report.summary import summary
+from togi.report.tables import Ids
+
+__all__ = ["build", "summary"]
+
+TEMPLATES = Path(__file__).parent / "templates"
+MOST_BYTES = 1_900_000
+DEPTHS = (Depth(3, 1500), Depth(2, 700), Depth(1, 300), Depth(0, 0, 0))
+"""How much of the samples is shown; the next one is taken where the page would be too large."""
+
+_UNSEEN = re.compile(
+    "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff\u202a-\u202e\u2066-\u2069\ufffe\uffff]"
+)
+
+
+def build(run_folder: Path) -> Path:
+    """Write a run's `report.html` from its files and return its path.
+
+    The run may be at any point: what is missing is said to be missing. The file is replaced in
+    one move, so that a reader never sees half of it.
+
+    Raises:
+        DataError: the folder holds no run.
+    """
+    files = read_run(run_folder)
+    page = b""
+    for depth in DEPTHS:
+        page = render(files, depth).encode("utf-8")
+        if len(page) <= MOST_BYTES:
+            break
+    target = run_folder / "report.html"
+    draft = target.with_name(f".report.html.{os.getpid()}")
+    draft.write_bytes(page)
+    draft.replace(target)
+    return target
+
+
+def render(files: RunFiles, depth: Depth = DEPTHS[0]) -> str:
+    """Return the page as text."""
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+    environment = Environment(
+        loader=FileSystemLoader(TEMPLATES),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        finalize=visible,
+    )
+    return environment.get_template("page.html.jinja").render(**context(files, depth))
+
+
+def context(files: RunFiles, depth: Depth) -> dict[str, Any]:
+    """Return all that the template shows; the glossary comes last, when all names are known."""
+    names, scores, told = Names(Ids()), judged(files), verdict_of(files)
+    for place in ("main", *(name for name, _ in CONTENTS)):
+        names.ids(place)
+    page: dict[str, Any] = {
+        "name": str(files.run.get("name") or files.folder.name),
+        "folder": files.folder.name,
+        "run": files.run,
+        "contents": CONTENTS,
+        "ids": names.ids,
+        "verdict": verdict.head(files, scores, names),
+        "measures": measures.sections(scores, told, names),
+        "guards": verdict.guards(files, scores, names),
+        "read": selection.read(files),
+        "picked": selection.picked(files, names),
+        "training": training.sections(files, names),
+        "samples": samples.sections(files, scores, told, names, depth),
+        "dropped": provenance.dropped(files, names),
+        "steps": provenance.steps(files),
+        "notes": provenance.notes(files),
+        "recipe": provenance.recipe(files),
+        "surroundings": provenance.surroundings(files),
+        "others": provenance.other_steps(files),
+        "problems": files.problems,
+    }
+    return {**page, "glossary": names.entries()}
+
+
+CONTENTS = (
+    ("verdict", "Verdict"),
+    ("measures", "Before and after"),
+    ("guards", "Guards"),
+    ("data", "Data"),
+    ("training", "Training"),
+    ("samples", "Samples"),
+    ("dropped", "Left out"),
+    ("recipe", "Recipe and machine"),
+    ("glossary", "Glossary"),
+)
+"""The page's parts, in order: id and heading."""
+
+
+def visible(value: Any) -> Any:
+    """Name the letters that a browser would hide or obey: control letters, turned-round text.
+
+    >>> visible("a\\x00b\\u202ec"), visible(3)
+    ('a⟨U+0000⟩b⟨U+202E⟩c', 3)
+    """
+    if type(value) is not str:
+        return value
+    return _UNSEEN.sub(lambda found: f"⟨U+{ord(found[0]):04X}⟩", value)
