@@ -65,21 +65,11 @@ def write_checkpoint(root: Path, step: int, groups: Groups, state: dict[str, Any
         sums = {}
         for group, tensors in groups.items():
             file = folder / f"{group}.safetensors"
-            _save(file, {name: t.detach().cpu().contiguous() for name, t in tensors.items()})
+            save_file({name: t.detach().cpu().contiguous() for name, t in tensors.items()}, file)
             sums[group] = _crc(file)
         plain = {"step": step, "files": sums, "state": state}
         (folder / "state.json").write_text(json.dumps(plain), encoding="utf-8")
     return place
-
-
-def _save(file: Path, tensors: dict[str, torch.Tensor]) -> None:
-    try:
-        save_file(tensors, file)
-    except SafetensorError as error:  # it wraps the system's own error in its words
-        if "No space left" in str(error) or "os error 28" in str(error):
-            hint = "free some space and run the same command again"
-            raise SurroundingsError("the disk is full", where=str(file), hint=hint) from error
-        raise
 
 
 def _crc(file: Path) -> int:

@@ -44,7 +44,7 @@ def _feed(update: Callable[[bytes], None], value: Any) -> None:
         text = value if isinstance(value, bytes) else repr(value).encode()
         update(f"{type(value).__name__}{len(text)}:".encode())
         update(text)
-    elif dataclasses.is_dataclass(value):
+    elif is_record(value):
         _feed_pairs(update, ((f.name, getattr(value, f.name)) for f in dataclasses.fields(value)))
     elif isinstance(value, Mapping):
         _feed_pairs(update, sorted(value.items()))
@@ -92,6 +92,25 @@ def model_digest(model: torch.nn.Module, skip: Callable[[str], bool] = lambda na
     return digest.hexdigest()
 
 
+def is_record(value: Any) -> bool:
+    """Whether it is a dataclass's instance."""
+    return dataclasses.is_dataclass(value) and not isinstance(value, type)
+
+
+def objective_words(objective: Any) -> str:
+    """Return an objective's name and its plain public attributes.
+
+    >>> from types import SimpleNamespace
+    >>> objective_words(SimpleNamespace(name="dpo", beta=0.1, cache={}))
+    'dpo beta=0.1'
+    """
+    slots = [f.name for f in dataclasses.fields(objective)] if is_record(objective) else []
+    values = {name: getattr(objective, name) for name in slots or vars(objective)}
+    plain = {k: v for k, v in values.items() if isinstance(v, str | int | float | None)}
+    shown = (f"{k}={v}" for k, v in sorted(plain.items()) if k != "name" and k[0] != "_")
+    return " ".join([objective.name, *shown])
+
+
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Identity:
     """What a run is: its settings, its objective, its frozen weights and its rows, in order."""
@@ -105,14 +124,14 @@ class Identity:
     def of(
         cls, model: torch.nn.Module, objective: Any, items: Sequence[Any], settings: dict[str, Any]
     ) -> Identity:
-        """Read it; an objective may tell its own settings by a `fingerprint` string."""
+        """Read it; an objective's settings are its plain public attributes."""
         trained = {name for name, weight in model.named_parameters() if weight.requires_grad}
         dtypes = sorted({str(weight.dtype).split(".")[-1] for weight in model.parameters()})
         shapes = sorted(f"{n}{tuple(w.shape)}" for n, w in model.named_parameters() if n in trained)
         frozen = model_digest(model, skip=trained.__contains__)
         return cls(
             settings=settings,
-            objective=str(getattr(objective, "fingerprint", objective.name)),
+            objective=objective_words(objective),
             model=f"{frozen}-{row_digest(shapes) & (1 << 64) - 1:016x} {'/'.join(dtypes)}",
             rows=tuple(row_digest(item) for item in items),
         )

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+from safetensors import SafetensorError
 
 from togi.errors import SurroundingsError
 
@@ -24,11 +27,18 @@ def told(path: Path) -> Iterator[None]:
     """Turn a full disk or missing rights into a `SurroundingsError` that names the path."""
     try:
         yield
-    except OSError as error:
-        if error.errno not in _SAID:
+    except (OSError, SafetensorError) as error:
+        number = error.errno if isinstance(error, OSError) else _errno(error)
+        if number not in _SAID:
             raise
-        problem, hint = _SAID[error.errno]
+        problem, hint = _SAID[number]
         raise SurroundingsError(problem, where=str(path), hint=hint) from error
+
+
+def _errno(error: SafetensorError) -> int | None:
+    """Find the system's error number in the words that safetensors wraps it in."""
+    match = re.search(r"os error (\d+)", str(error))
+    return int(match[1]) if match else None
 
 
 def sync(path: Path) -> None:
@@ -67,6 +77,7 @@ def new_folder(path: Path) -> Iterator[Path]:
             fresh.mkdir(parents=True)
             yield fresh
             for file in fresh.iterdir():
+                file.chmod(fresh.stat().st_mode & 0o666)  # safetensors' own files are private
                 sync(file)
             sync(fresh)
             _swap(fresh, path, aside)

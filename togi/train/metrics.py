@@ -21,7 +21,13 @@ DEFINITIONS = {
     "seconds": "wall-clock seconds so far, all sittings together",
     "memory_mb": "memory the process holds now (GPU: the most it held), in 10^6 bytes",
     "judge/": "a measure of the judge that ran inside the training",
-    "rewards/": "a measure of the objective, weighted over the step's items",
+    "token_accuracy": "share of the trained tokens that the model would have chosen greedily",
+    "rewards/chosen": "mean of beta (log-probability minus the reference's), better answers",
+    "rewards/rejected": "the same for the worse answers",
+    "rewards/margins": "chosen minus rejected",
+    "rewards/accuracies": "share of pairs with a positive margin; a tie counts one half",
+    "logps/chosen": "mean log-probability of the whole better answer, in nats",
+    "logps/rejected": "the same for the worse answer",
 }
 
 

@@ -30,7 +30,7 @@ def span(seconds: float) -> str:
     """Word a time span.
 
     >>> span(42.4), span(130), span(7300)
-    ('42 s', '2:10 min', '2:02 h')
+    ('42 s', '2:10 min', '2:01 h')
     """
     if seconds < 60:
         return f"{seconds:.0f} s"

@@ -1,0 +1,82 @@
+"""The process levers: exactness decides first, then speed."""
+
+import ctypes
+import platform
+
+import pytest
+import torch
+
+from togi.lm import levers
+
+
+@pytest.fixture(autouse=True)
+def put_back(monkeypatch):
+    before = torch.get_float32_matmul_precision()
+    monkeypatch.setattr(levers, "_applied", [])
+    yield
+    torch.set_float32_matmul_precision(before)
+
+
+def test_levers_are_said_once_and_are_idempotent():
+    said = []
+    first = levers.apply_levers(said.append)
+    assert levers.apply_levers(said.append) == first
+    assert len(said) == 1
+    assert first["float32_matmul_precision"] == torch.get_float32_matmul_precision()
+    assert levers.product_error("cpu") <= levers.EXACT
+
+
+def test_a_setting_that_rounds_is_refused_however_fast(monkeypatch):
+    monkeypatch.setattr(levers, "product_error", lambda device: 4e-3)
+    monkeypatch.setattr(levers, "_race", lambda names: dict.fromkeys(names, 1.0))
+    assert levers.choose_precision() == ("highest", 1.0)
+
+
+@pytest.mark.parametrize(("seconds", "chosen"), [(0.5, ("medium", 2.0)), (0.9, ("highest", 1.0))])
+def test_only_a_clear_win_changes_the_setting(monkeypatch, seconds, chosen):
+    before = torch.get_float32_matmul_precision()
+    monkeypatch.setattr(levers, "product_error", lambda device: 5e-7)
+    times = {"highest": 1.0, "high": 1.0, "medium": seconds}
+    monkeypatch.setattr(levers, "_race", lambda names: {name: times[name] for name in names})
+    assert levers.choose_precision() == chosen
+    assert torch.get_float32_matmul_precision() == before
+
+
+def test_product_error_tells_rounded_from_exact(monkeypatch):
+    assert levers.product_error("cpu") < 5e-6
+    real = levers._operands
+
+    def rounded(device, rows=256):
+        x, w = real(device, rows)
+        return Rounding(x), w
+
+    class Rounding:
+        def __init__(self, x):
+            self.x = x
+
+        def double(self):
+            return self.x.double()
+
+        def __matmul__(self, w):
+            return (self.x.bfloat16() @ w.bfloat16()).float()
+
+    monkeypatch.setattr(levers, "_operands", rounded)
+    assert levers.product_error("cpu") > 1e-3
+
+
+def test_bfloat16_follows_the_processors_flags(monkeypatch):
+    if torch.cuda.is_available():
+        pytest.skip("a GPU answers instead")
+    for flags, expected in (({"avx2", "avx512f"}, False), (set(), False)):
+        levers.bfloat16_is_native.cache_clear()
+        monkeypatch.setattr(levers, "processor_flags", lambda flags=flags: frozenset(flags))
+        assert levers.bfloat16_is_native() is expected
+    levers.bfloat16_is_native.cache_clear()
+
+
+def test_the_allocator_lever_is_only_for_glibc(monkeypatch):
+    if platform.libc_ver()[0] == "glibc":
+        assert levers.keep_large_blocks() is True
+    monkeypatch.setattr(platform, "libc_ver", lambda: ("", ""))
+    monkeypatch.setattr(ctypes, "CDLL", lambda name: pytest.fail("touched the C library"))
+    assert levers.keep_large_blocks() is False
