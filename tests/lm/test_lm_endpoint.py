@@ -21,7 +21,7 @@ from togi.lm.requests import ScoreRequest, Streams
 from togi.rows.types import Message
 
 KEY = "sk-very-secret-0123456789"
-QUICK = Patience(connect=2, read=0.4, total=5, attempts=5, first_wait=0.01, longest_wait=2)
+QUICK = Patience(connect=5, read=10, total=30, attempts=5, first_wait=0.01, longest_wait=2)
 CHAT = (Message("system", "Be brief."), Message("user", "the cat"))
 
 
@@ -219,7 +219,7 @@ def test_retry_after_beyond_patience_is_told_at_once(server):
 @pytest.mark.parametrize("kind", ["cut", "error", "stall"])
 def test_faults_that_pass_are_asked_again(server, kind):
     server.plan = lambda number, body: Answer(kind, 500, {}, None) if number < 2 else Answer()
-    model = endpoint(server)
+    model = endpoint(server, patience=Patience(read=0.4, first_wait=0.01))
     [[answer]] = model.generate(["the "], Sampling(max_tokens=6))
     assert answer.text == MODEL.generate(["the "], Sampling(max_tokens=6))[0][0].text
     assert (model.usage.requests, model.usage.retries) == (1, 2)
@@ -331,7 +331,7 @@ def test_replies_under_way_when_another_fails_are_kept(server, tmp_path):
     def plan(number: int, body: dict) -> Answer:
         if number == 0:
             return error(400, "bad")
-        time.sleep(0.4)  # the refusal arrives while these are under way
+        time.sleep(0.3)  # the refusal arrives while these are under way
         return Answer()
 
     server.plan = plan
