@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 from togi.errors import DataError, UsageError
 from togi.stats import bootstrap as module
 from togi.stats import bootstrap_mean, bootstrap_ratio, stream
-from togi.stats.arrays import to_units
 from togi.stats.bounds import student_bounds, units_to_trust_sameness
+from togi.stats.units import jackknife, standard_error, to_units
 
 COLUMNS = st.lists(st.floats(-100, 100).map(lambda x: round(x, 3)), min_size=6, max_size=25).filter(
     lambda column: len(set(column)) > 2
@@ -62,19 +62,28 @@ def test_singleton_clusters_are_no_clusters():
     assert bootstrap_mean(EXPONENTIAL, clusters=np.arange(40)) == bootstrap_mean(EXPONENTIAL)
 
 
+def test_effective_number_of_units_by_hand():
+    # sizes 1, 1, 4: 6² / 18
+    units = to_units(np.ones(3), np.array([1.0, 1.0, 4.0]), None)
+    assert units.effective == pytest.approx(2.0)
+
+
+def test_standard_error_of_a_ratio_by_hand():
+    # ratios without one: 8/4, 6/3, 6/5 → mean 1.7333, Σ(…)² = .42667; √(2/3 · .42667)
+    units = to_units(np.array([2.0, 4.0, 4.0]), np.array([2.0, 3.0, 1.0]), None)
+    assert standard_error(units) == pytest.approx(math.sqrt(2 / 3 * 0.426667), rel=1e-5)
+
+
 def test_acceleration_by_hand():
     # mean of {0, 0, 3} is 1; jackknife means 1.5, 1.5, 0; spread −.5, −.5, 1; Σ³ = .75, Σ² = 1.5
-    units = to_units(np.array([0.0, 0.0, 3.0]), None, None)
-    rest = units.num - units.den
-    _, acceleration = module._bias_and_acceleration(units, rest, np.array([-1.0, 0.0, 1.0]))
-    assert acceleration == pytest.approx(0.75 / (6 * 1.5**1.5))
+    moves = jackknife(to_units(np.array([0.0, 0.0, 3.0]), None, None))
+    assert moves.tolist() == [0.5, 0.5, -1.0]
+    assert module._acceleration(moves) == pytest.approx(0.75 / (6 * 1.5**1.5))
 
 
 def test_bias_counts_ties_half():
-    units = to_units(np.array([0.0, 1.0, 3.0]), None, None)
     offsets = np.array([-1.0, -1.0, 0.0, 0.0, 2.0])  # share below: (2 + 1) / 5 = .6
-    bias, _ = module._bias_and_acceleration(units, units.num - 4 / 3, offsets)
-    assert bias == pytest.approx(0.253347, abs=1e-6)
+    assert module._bias(offsets) == pytest.approx(0.253347, abs=1e-6)
 
 
 # ---- parity with scipy
@@ -87,9 +96,8 @@ def test_bca_and_percentile_equal_scipys_on_scipys_own_draws():
             (EXPONENTIAL,), np.mean, method="BCa", rng=np.random.default_rng(3), **kwargs
         )
         draws = np.sort(theirs.bootstrap_distribution)
-        units = to_units(EXPONENTIAL, None, None)
-        mean = EXPONENTIAL.mean()
-        bias, acceleration = module._bias_and_acceleration(units, units.num - mean, draws - mean)
+        bias = module._bias(draws - EXPONENTIAL.mean())
+        acceleration = module._acceleration(jackknife(to_units(EXPONENTIAL, None, None)))
         for z, bound in zip(
             scipy.stats.norm.ppf([(1 - level) / 2, (1 + level) / 2]),
             theirs.confidence_interval,
@@ -144,7 +152,7 @@ def test_studentising_by_hand_on_all_resamples():
     spread = values[picks].std(axis=1, ddof=1)
     keep = spread > 0
     expected = (values[picks].mean(axis=1) - 3)[keep] / (spread[keep] / math.sqrt(3))
-    ours = module._studentise(rest, np.ones(3), 3.0, sums)
+    ours = module._studentise(rest, np.ones(3), sums)
     assert ours == pytest.approx(np.sort(expected))
 
 

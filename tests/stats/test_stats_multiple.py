@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 import scipy.stats
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from togi.errors import DataError
@@ -28,11 +28,13 @@ def test_benjamini_hochberg_by_hand():
     )
 
 
+@settings(deadline=None)
 @given(P)
 def test_benjamini_hochberg_equals_scipys(p):
     assert benjamini_hochberg(p) == pytest.approx(scipy.stats.false_discovery_control(p))
 
 
+@settings(deadline=None)
 @given(P)
 def test_holm_equals_its_definition(p):
     """The k-th smallest is rejected at α iff all up to it pass α / (m − rank)."""
@@ -45,6 +47,7 @@ def test_holm_equals_its_definition(p):
         assert (adjusted <= alpha).tolist() == rejected
 
 
+@settings(deadline=None)
 @given(P)
 def test_order_of_strictness(p):
     m = len(p)
@@ -54,6 +57,7 @@ def test_order_of_strictness(p):
     assert (holm(p) <= bonferroni + 1e-12).all()
 
 
+@settings(deadline=None)
 @given(P, st.integers(0, 11))
 def test_unknown_p_values_stay_and_do_not_count(p, at):
     at = min(at, len(p))

@@ -17,16 +17,7 @@ from typing import Literal, TypeAlias
 import numpy as np
 
 from togi.errors import UsageError, nearest
-from togi.stats.arrays import (
-    Floats,
-    Labels,
-    Units,
-    Values,
-    check_draws,
-    check_level,
-    floats,
-    to_units,
-)
+from togi.stats.arrays import Floats, Labels, Values, check_draws, check_level, floats
 from togi.stats.bounds import (
     Bounds,
     same_bounds,
@@ -36,7 +27,8 @@ from togi.stats.bounds import (
 )
 from togi.stats.estimate import Estimate
 from togi.stats.rng import stream
-from togi.stats.special import normal_cdf, normal_quantile, t_quantile
+from togi.stats.special import normal_cdf, normal_quantile
+from togi.stats.units import Units, jackknife, standard_error, to_units
 
 Method: TypeAlias = Literal["bca", "percentile", "studentised"]
 
@@ -71,20 +63,6 @@ def resampled_sums(columns: Floats, draws: int, rng: np.random.Generator) -> Flo
     return out
 
 
-def standard_error(units: Units) -> float:
-    """Return the linearised standard error of the ratio of sums; s/√n for a mean.
-
-    >>> units = to_units(np.array([1.0, 2.0, 3.0]), None, None)
-    >>> round(standard_error(units), 6) == round(1 / 3**0.5, 6)
-    True
-    """
-    total = float(units.den.sum())
-    if units.n < 2 or not total:
-        return math.nan
-    rest = units.num - units.ratio * units.den
-    return math.sqrt(units.n / (units.n - 1) * float(rest @ rest)) / total
-
-
 def _quantile(ordered: Floats, p: float) -> float:
     """Return the p-quantile of ordered draws, linear between neighbours."""
     place = min(max(p, 0.0), 1.0) * (len(ordered) - 1)
@@ -117,24 +95,27 @@ def bca_share(z: float, bias: float, acceleration: float) -> float:
 
 
 def bca_bounds(
-    alpha: float, *, ordered: Floats, bias: float, acceleration: float, student: Bounds, n: int
+    alpha: float, *, ordered: Floats, bias: float, acceleration: float, student: Bounds, se: float
 ) -> tuple[float, float]:
-    """BCa interval, widened to Student's t at small n.
+    """BCa interval, widened at small n.
 
-    The normal quantile z(α/2) is replaced by √(n/(n−1)) · t(α/2, n−1), which repairs the
-    narrowness of the bootstrap at small n (Hesterberg 2015, section 5.2.1) and vanishes at large
-    n. Where fewer than five draws lie beyond a bound they do not tell where it is; the further
-    one of theirs and Student's is taken, so that n of 2 to 5 gets Student's width or more.
+    The bootstrap is too narrow at small n: its spread is that of n, not n − 1, and it knows no
+    Student's t (Hesterberg 2015, section 5.2.1: for a mean, z becomes √(n/(n−1)) · t(n−1)). So
+    the normal quantile is replaced by what Student's t with the jackknife's standard error is in
+    units of `se`, the bootstrap's own; for a ratio that also heals where few long texts carry
+    the sum. Where fewer than five draws lie beyond a bound they do not tell where it is; the
+    further one of theirs and Student's is taken, so that n of 2 to 5 gets Student's width.
     """
-    z = math.sqrt(n / (n - 1)) * t_quantile(alpha / 2, n - 1)
+    edges = student(alpha)
+    z = -(edges[1] - edges[0]) / 2 / se
     low_share, high_share = bca_share(z, bias, acceleration), bca_share(-z, bias, acceleration)
     low, high = _quantile(ordered, low_share), _quantile(ordered, high_share)
     few = TAIL / len(ordered)
     blind = normal_cdf(z) < few
     if blind or low_share < few:
-        low = min(low, student(alpha)[0])
+        low = min(low, edges[0])
     if blind or 1 - high_share < few:
-        high = max(high, student(alpha)[1])
+        high = max(high, edges[1])
     return low, high
 
 
@@ -150,20 +131,22 @@ def studentised_bounds(
     return low, high
 
 
-def _bias_and_acceleration(units: Units, rest: Floats, offsets: Floats) -> tuple[float, float]:
-    """Return BCa's z₀ (ties count half) and the jackknife's acceleration."""
+def _bias(offsets: Floats) -> float:
+    """Return BCa's z₀ from the draws' distances to the estimate; ties count half."""
     fuzz = 1e-12 * float(np.abs(offsets).max())
     below = (offsets < -fuzz).sum() + 0.5 * (np.abs(offsets) <= fuzz).sum()
     least = 0.5 / len(offsets)
-    bias = normal_quantile(min(max(float(below) / len(offsets), least), 1 - least))
-    left = float(units.den.sum()) - units.den
-    jackknife = -rest[left > 0] / left[left > 0]
-    spread = jackknife.mean() - jackknife
+    return normal_quantile(min(max(float(below) / len(offsets), least), 1 - least))
+
+
+def _acceleration(moves: Floats) -> float:
+    """Return BCa's acceleration from the jackknife (Efron 1987, eq. 6.6)."""
+    spread = moves.mean() - moves
     size = float((spread**2).sum()) ** 1.5
-    return bias, float((spread**3).sum()) / (6 * size) if size else 0.0
+    return float((spread**3).sum()) / (6 * size) if size else 0.0
 
 
-def _studentise(rest: Floats, den: Floats, value: float, draws: Floats) -> Floats:
+def _studentise(rest: Floats, den: Floats, draws: Floats) -> Floats:
     """Return the ordered t* of the draws; draws without any spread are left out."""
     n = len(rest)
     offset = draws[:, 0] / draws[:, 1]
@@ -192,25 +175,27 @@ def ratio_bounds(units: Units, method: Method, draws: int, seed: int) -> Bounds:
         np.column_stack(columns), check_draws(draws), stream(seed, "stats", "bootstrap")
     )
     sums = sums[sums[:, 1] > 0]
-    se = standard_error(units)
-    student = partial(student_bounds, value=value, se=se, df=units.n - 1)
+    se = math.sqrt(float(rest @ rest)) / float(units.den.sum())
+    student = partial(
+        student_bounds, value=value, se=standard_error(units), df=max(1.0, units.effective - 1)
+    )
     offsets = sums[:, 0] / sums[:, 1]
     if method == "studentised":
-        ordered = _studentise(rest, units.den, value, sums)
+        ordered = _studentise(rest, units.den, sums)
         if len(ordered) < draws / 2:  # two units: most draws repeat one and have no spread
             return student
+        se *= math.sqrt(units.n / (units.n - 1))
         return partial(studentised_bounds, value=value, se=se, ordered=ordered, student=student)
     ordered = np.sort(value + offsets)
     if method == "percentile":
         return partial(percentile_bounds, ordered=ordered)
-    bias, acceleration = _bias_and_acceleration(units, rest, offsets)
     return partial(
         bca_bounds,
         ordered=ordered,
-        bias=bias,
-        acceleration=acceleration,
+        bias=_bias(offsets),
+        acceleration=_acceleration(jackknife(units)),
         student=student,
-        n=units.n,
+        se=se,
     )
 
 
@@ -235,9 +220,10 @@ def bootstrap_mean(
         values: (rows,) one number per sample; NaN is unknown and left out.
         clusters: (rows,) labels of samples that belong together (module, document, rater);
             whole clusters are resampled and `n` counts clusters.
-        method: "bca" (bias-corrected, accelerated; widened to Student's t at small n),
+        method: "bca" (bias-corrected, accelerated; widened at small n, see `bca_bounds`),
             "percentile" (the textbook's, too narrow below some 50 units), or "studentised"
-            (bootstrap-t: wider, the best coverage on skewed data below some 20 units).
+            (bootstrap-t: wider, covers best on skewed data below some 20 units; Student's own
+            at two).
         level: of the interval.
         draws: how many resamples.
         seed: the same seed and values give the same interval, in whatever order they come.

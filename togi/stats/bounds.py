@@ -51,7 +51,7 @@ def same_bounds(alpha: float, *, value: float, n: int) -> tuple[float, float]:
     return (value, value) if n >= units_to_trust_sameness(alpha) else UNKNOWN
 
 
-def student_bounds(alpha: float, *, value: float, se: float, df: int) -> tuple[float, float]:
+def student_bounds(alpha: float, *, value: float, se: float, df: float) -> tuple[float, float]:
     """Student's t: value ± t(1 − α/2, df) · se.
 
     >>> low, high = student_bounds(0.05, value=0.0, se=1.0, df=4)

@@ -14,9 +14,10 @@ from typing import Literal, TypeAlias
 import numpy as np
 
 from togi.errors import DataError, UsageError
-from togi.stats.arrays import Floats, Labels, Values, check_draws, floats, same_length, to_units
+from togi.stats.arrays import Floats, Labels, Values, check_draws, floats, same_length
 from togi.stats.rng import stream
 from togi.stats.special import binomial_cdf, log_choose
+from togi.stats.units import to_units
 
 Alternative: TypeAlias = Literal["two-sided", "greater", "less"]
 

@@ -83,6 +83,11 @@ def guard(name: str, paired: Paired, *, margin: float, higher_is_better: bool) -
 
     Raises:
         UsageError: a negative or unknown margin.
+
+    >>> from togi.stats.paired import paired_difference
+    >>> same = paired_difference([1] * 150 + [0] * 50, [1] * 150 + [0] * 50)
+    >>> guard("multiple choice", same, margin=0.02, higher_is_better=True).at_least
+    -0.02
     """
     if not margin >= 0:
         raise UsageError(f"margin must be at least 0, got {margin}", where=f"guard '{name}'")

@@ -14,17 +14,16 @@ from togi.errors import UsageError, nearest
 from togi.stats.arrays import (
     Floats,
     Labels,
-    Units,
     Values,
     check_level,
     floats,
     same_length,
-    to_units,
 )
-from togi.stats.bootstrap import Method, estimate_from, ratio_bounds, standard_error
+from togi.stats.bootstrap import Method, estimate_from, ratio_bounds
 from togi.stats.bounds import Bounds, p_against, tango_bounds, unknown_bounds
 from togi.stats.estimate import Estimate
 from togi.stats.exact import Tested, is_binary, mcnemar, sign_flip, sign_test
+from togi.stats.units import Units, standard_error, to_units
 
 PairedMethod: TypeAlias = Literal["auto", "score"] | Method
 PairedTest: TypeAlias = Literal["auto", "sign-flip", "mcnemar", "sign"]
@@ -65,12 +64,10 @@ class Paired:
         return p_against(self.bounds, difference)
 
 
-def _paired(
-    units: Units, bounds: Bounds, level: float, tested: Tested, scale: float = 1.0
-) -> Paired:
+def _paired(units: Units, bounds: Bounds, level: float, tested: Tested) -> Paired:
     """Put the parts together."""
-    estimate = estimate_from(units.ratio * scale, bounds, units.n, level)
-    sd = standard_error(units) * math.sqrt(units.n) * scale
+    estimate = estimate_from(units.ratio, bounds, units.n, level)
+    sd = standard_error(units) * math.sqrt(units.n)
     return Paired(estimate, tested.p_value, tested.test, units.rows, units.dropped, sd, bounds)
 
 

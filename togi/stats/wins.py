@@ -7,12 +7,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from togi.errors import DataError
-from togi.stats.arrays import Floats, Labels, Values, floats, same_length, to_units
+from togi.stats.arrays import Floats, Labels, Values, floats, same_length
 from togi.stats.bootstrap import bootstrap_mean
 from togi.stats.estimate import Estimate
 from togi.stats.exact import is_binary, sign_flip
 from togi.stats.paired import paired_difference
 from togi.stats.proportion import wilson
+from togi.stats.units import to_units
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
