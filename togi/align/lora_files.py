@@ -144,11 +144,14 @@ def load_adapter(
         _check_base(model, folder)
     settings = _settings(config, folder)
     modules = dict(model.named_modules())
-    placements = []
-    for path, pair in pairs.items():
+    for path in pairs:
         if path not in modules:
-            ends = nearest(path, modules)
-            raise DataError("the model has no such layer", where=path, expected=ends)
+            raise DataError(
+                "the model has no such layer", where=path, expected=_near(path, modules)
+            )
+    placements = []
+    for path in (path for path in modules if path in pairs):  # in the model's order
+        pair = pairs[path]
         rank = pair["A"].shape[0]
         told = int(by_pattern(path, settings.rank_pattern, settings.rank))
         if rank != told:
@@ -166,6 +169,11 @@ def load_adapter(
             layer.lora_A.requires_grad_(trainable)
             layer.lora_B.requires_grad_(trainable)
     return paths
+
+
+def _near(path: str, modules: Mapping[str, nn.Module]) -> str:
+    close = nearest(path, modules)
+    return close if close.startswith("did you mean") else "a layer of this model"
 
 
 def _config(folder: Path) -> dict[str, Any]:

@@ -100,11 +100,15 @@ class LoraLinear(nn.Module):
         return (self.lora_B @ self.lora_A).mul_(self.scale)
 
     def low(self) -> tuple[Tensor, Tensor]:
-        """Return A and B in the base's dtype, cast again only after they have changed."""
-        A, B = self.lora_A, self.lora_B
+        """Return A and B in the base's dtype.
+
+        Frozen ones are cast once; trained ones each time, because a fused optimiser changes them
+        without a trace (it does not raise the tensors' version).
+        """
+        A, B = self.lora_A.detach(), self.lora_B.detach()
         dtype = self.weight.dtype
-        if A.dtype == dtype:
-            return A.detach(), B.detach()
+        if A.dtype == dtype or self.lora_A.requires_grad or self.lora_B.requires_grad:
+            return A.to(dtype), B.to(dtype)
         key = (A._version, B._version, A.data_ptr(), B.data_ptr(), dtype)
         if self._low is None or self._low_key != key:
             with torch.inference_mode(False), torch.no_grad():  # may be saved for a backward

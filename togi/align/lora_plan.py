@@ -136,6 +136,7 @@ def _nothing(wanted: str, modules: Mapping[str, nn.Module], hint: str) -> None:
 
 def plan(model: nn.Module, settings: Lora) -> list[Placement]:
     """Return one placement for each targeted layer, checked against the model."""
+    _refuse_second(model)
     placements = [
         Placement(
             path,
@@ -155,9 +156,7 @@ def check(model: nn.Module, placements: Iterable[Placement]) -> None:
         UsageError: for a model with adapters, a layer that is not linear, the output head,
             weights shared with another layer, or a rank above the layer's smaller side.
     """
-    if lora_layers(model):
-        hint = "unload the adapter first, or train on with the one it has"
-        raise UsageError("the model already has LoRA adapters", where="lora", hint=hint)
+    _refuse_second(model)
     head, shared = heads(model), _shared(model)
     for placement in placements:
         module = model.get_submodule(placement.path)
@@ -176,6 +175,12 @@ def check(model: nn.Module, placements: Iterable[Placement]) -> None:
                 found=str(rank),
                 expected=f"at most {small}",
             )
+
+
+def _refuse_second(model: nn.Module) -> None:
+    if lora_layers(model):
+        hint = "unload the adapter first, or train on with the one it has"
+        raise UsageError("the model already has LoRA adapters", where="lora", hint=hint)
 
 
 def _why_not(twin: str | None) -> tuple[str]:
