@@ -5,7 +5,7 @@ import math
 
 import pytest
 import torch
-from lora_toys import adapted, gpt2, llama, logits, plain, stir
+from lora_toys import IDS, adapted, gpt2, llama, logits, plain, stir
 from torch import nn
 from torch.nn import functional as F
 
