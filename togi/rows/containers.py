@@ -121,6 +121,9 @@ def _record(where: str, row_id: str, text: str) -> Record | BadRecord:
 def _is_jsonl(path: Path, name: str) -> bool:
     """Whether a file named .json holds one object a line, as many do."""
     with opened(path, name) as file:
+        if not file.read(CHUNK).lstrip().startswith(b"{"):
+            return False
+    with opened(path, name) as file:
         full = (line for _, line in lines(file, name) if line.strip())
         first, second = next(full, b""), next(full, b"")
     try:

@@ -23,7 +23,7 @@ def _missing(path: Path, source: str) -> DataError:
     return DataError(
         "no such file or folder",
         where=source,
-        hint=nearest(path.name, beside) if beside else "check the path",
+        hint=nearest(path.name, beside) if 0 < len(beside) < 20 else "check the path",
     )
 
 

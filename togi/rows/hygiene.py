@@ -38,10 +38,10 @@ def _question(prompt: Prompt) -> str:
 
 
 def parts(row: Row) -> tuple[str, ...]:
-    """Return the texts by which a row is compared: its question first, then its answers.
+    r"""Return the texts by which a row is compared: its question first, then its answers.
 
     >>> from togi.rows.types import Message
-    >>> ask = Message("user", "What does it do?\\n```python\\ndef f(): pass\\n```")
+    >>> ask = Message("user", "What does it do?\n```python\ndef f(): pass\n```")
     >>> parts(Example(id="a", prompt=(ask,), response="Nothing."))
     ('def f(): pass', 'Nothing.')
     """
@@ -58,9 +58,9 @@ def parts(row: Row) -> tuple[str, ...]:
 
 
 def normalised(text: str) -> str:
-    """Return a text in lower case with single spaces.
+    r"""Return a text in lower case with single spaces.
 
-    >>> normalised("Return\\n   X. ")
+    >>> normalised("Return\n   X. ")
     'return x.'
     """
     return " ".join(text.lower().split())

@@ -224,7 +224,8 @@ def _reading(kind: str, keys: frozenset[str], mapped: Mapped) -> Reading:
     shape = SHAPES[kind]
     columns = _bind(shape, keys, mapped)
     shown: list[str] = []
-    for name, column in columns.items():
+    for name in sorted(columns, key=lambda name: name not in ("system", "prompt")):
+        column = columns[name]
         if name in shape.needed or column in keys or not isinstance(column, str):
             text = column if isinstance(column, str) else "/".join(column)
             shown.append(name if text == name else f"{name} from {text}")

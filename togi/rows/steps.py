@@ -28,7 +28,7 @@ class ReadSettings(StepSettings):
     `python:<folder>`."""
     kind: str = "auto"
     """The rows' shape, where sniffing it would be wrong."""
-    columns: dict[str, str | list[str] | None] = {}
+    columns: dict[str, str | list[str] | None] = Field(default_factory=dict)
     """togi's field -> the file's column, where their names differ; `id: null` numbers the rows."""
     on_bad: Literal["error", "skip"] = "error"
     """Stop at the first bad row, or count it and go on."""
@@ -47,7 +47,7 @@ class SplitSettings(StepSettings):
     """The metadata key whose groups stay together, such as `module`; `id` splits row by row."""
     fraction: float = Field(default=0.1, gt=0, lt=1)
     """Share of the rows to hold out."""
-    names: list[str] = []
+    names: list[str] = Field(default_factory=list)
     """Hold out just these groups, instead of a fraction."""
 
 
@@ -56,7 +56,7 @@ class CleanSettings(StepSettings):
 
     pool: StepRef
     """The step whose rows are cleaned."""
-    against: list[StepRef] = []
+    against: list[StepRef] = Field(default_factory=list)
     """Steps whose rows must not stand in the pool, such as `split.held_out`."""
     words: int = Field(default=RUN, ge=4)
     """So many equal words in a row are an overlap."""
