@@ -183,9 +183,9 @@ def _answer_task(name: str, model: LanguageModel, task: Task, ledger: Ledger, ch
             )
             for sample, answer in zip(samples, answers, strict=True)
         )
-        if time.monotonic() - told > SAY_EVERY:
+        done = start + len(samples)
+        if done < len(todo) and time.monotonic() - told > SAY_EVERY:
             told = time.monotonic()
-            done = start + len(samples)
             left = (told - began) / done * (len(todo) - done)
             ledger.say(f"{name} · {task.name}: {done} of {len(todo)}, about {left:.0f} s left")
     there = len(task.samples) - len(todo)
