@@ -20,10 +20,12 @@ from togi.run_step import faults_told, run_step, sigterm_stops
 from togi.voice import Voice, duration
 
 _ROWS = ("rows", "n")
+_SPLIT = ("train", "held_out", "n_train", "n_held_out")
 _TUNED = ("adapter", "steps", "rows", "seconds", "final_loss")
+_JUDGED = ("scores", "samples")
 STEPS: dict[str, StepKind] = {
     "rows.read": StepKind("togi.rows.steps", "ReadSettings", "run_read", outputs=_ROWS),
-    "rows.split": StepKind("togi.rows.steps", "SplitSettings", "run_split"),
+    "rows.split": StepKind("togi.rows.steps", "SplitSettings", "run_split", outputs=_SPLIT),
     "rows.clean": StepKind("togi.rows.steps", "CleanSettings", "run_clean", outputs=_ROWS),
     "data.dsir": StepKind("togi.data.steps", "DsirSettings", "run_dsir"),
     "data.random": StepKind("togi.data.steps", "RandomSettings", "run_random"),
@@ -32,8 +34,15 @@ STEPS: dict[str, StepKind] = {
     "align.pairs": StepKind(
         "togi.align.steps", "PairsSettings", "run_pairs", outputs=_ROWS, model=True
     ),
-    "evaluate.judge": StepKind("togi.evaluate.steps", "JudgeSettings", "run_judge", model=True),
-    "evaluate.verdict": StepKind("togi.evaluate.steps", "VerdictSettings", "run_verdict"),
+    "align.adapter": StepKind(
+        "togi.align.given", "AdapterSettings", "run_adapter", outputs=("adapter",)
+    ),
+    "evaluate.judge": StepKind(
+        "togi.evaluate.steps", "JudgeSettings", "run_judge", outputs=_JUDGED, model=True
+    ),
+    "evaluate.verdict": StepKind(
+        "togi.evaluate.steps", "VerdictSettings", "run_verdict", outputs=("verdict", "decision")
+    ),
 }
 "What a recipe's `use:` may name; raise a kind's version when equal settings give other outputs."
 
@@ -130,10 +139,10 @@ def _verdict(planned: list[PlannedStep]) -> dict[str, Any] | None:
 def _finish(folder: Path, verdict: dict[str, Any] | None, voice: Voice) -> Outcome:
     """Write the report and say how the run ended."""
     from togi.report import page
+    from togi.report.summary import summary
 
     report = page.build(folder)
-    summary = page.summary(folder)
-    text = summary if isinstance(summary, str) else "\n".join(summary)
+    text = summary(folder) if verdict else f"Done. Report: {report}"
     decision = None if verdict is None else verdict.get("decision")
     voice.final("done", text=text, verdict=decision, report=str(report), folder=str(folder))
     return Outcome(folder=folder, report=report, verdict=verdict)

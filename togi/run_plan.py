@@ -120,7 +120,7 @@ def _digest(
 ) -> str:
     settings = step.settings.model_dump(mode="json")
     pointing = {ref for _, ref in refs(step.settings)}
-    named = sorted({text for text in _texts(settings) if text not in pointing})
+    named = sorted({text for text in _sources(settings) if text not in pointing})
     parts = {
         "togi": __version__,
         "use": [step.use, kind.version, step.name],
@@ -134,16 +134,21 @@ def _digest(
     return hashlib.blake2b(text.encode(), digest_size=20).hexdigest()
 
 
-def _texts(value: Any) -> Iterator[str]:
-    """Yield every text in a JSON value."""
+def _sources(value: Any, key: str = "") -> Iterator[str]:
+    """Yield the texts that may name a file or folder: by their key, or by a slash or a dot.
+
+    >>> list(_sources({"source": "data", "models": {"tuned": "sft"}, "rows": ["a/b", "c.csv"]}))
+    ['data', 'a/b', 'c.csv']
+    """
     if isinstance(value, str):
-        yield value
+        if key in {"source", "model"} or "/" in value or "." in value:
+            yield value
     elif isinstance(value, dict):
-        for item in value.values():
-            yield from _texts(item)
+        for name, item in value.items():
+            yield from _sources(item, name)
     elif isinstance(value, list):
         for item in value:
-            yield from _texts(item)
+            yield from _sources(item, key)
 
 
 @dataclass(slots=True)

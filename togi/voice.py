@@ -52,7 +52,7 @@ def duration(seconds: float) -> str:
     """Say a duration.
 
     >>> duration(0.04), duration(75), duration(3700)
-    ('0.0 s', '1 min 15 s', '1 h 2 min')
+    ('0.0 s', '1 min 15 s', '1 h 1 min')
     """
     if seconds < 60:
         return f"{seconds:.1f} s"

@@ -1,0 +1,177 @@
+"""Commands that run one step: their arguments become a recipe, which is then run as any other."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+from togi.commands.runs import OneOff, RunFlags, run_in_folder
+from togi.errors import UsageError
+from togi.run import run
+from togi.voice import Voice
+
+
+def run_dsir(raw: str, target: str, settings: Sequence[str], seed: int, flags: RunFlags) -> int:
+    """Choose rows of `raw` that resemble `target`; return the exit code."""
+    step = {"name": "dsir", "use": "data.dsir", "raw": "raw", "target": "target"}
+    whole = OneOff(name="dsir", sources={"raw": raw, "target": target}, steps=[step], seed=seed)
+    return run_in_folder(whole.recipe(settings), flags)
+
+
+def run_align(
+    method: str, rows: str, settings: Sequence[str], model: str, seed: int, flags: RunFlags
+) -> int:
+    """Tune an adapter on one source of rows; return the exit code."""
+    step = {"name": method, "use": f"align.{method}", "rows": "rows"}
+    whole = OneOff(name=method, sources={"rows": rows}, steps=[step], model=model, seed=seed)
+    return run_in_folder(whole.recipe(settings), flags)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """What models are judged on, as the commands' flags say it."""
+
+    rows: str
+    kind: str
+    check: str = ""
+    cluster: str = ""
+    limit: int | None = None
+
+    def task(self) -> dict[str, Any]:
+        """Return the task as a recipe says it."""
+        given = {"check": self.check, "cluster": self.cluster, "limit": self.limit}
+        own = {key: value for key, value in given.items() if value}
+        return {"name": "rows", "kind": self.kind, "rows": "rows", **own}
+
+
+class Judged:
+    """Models that the command line names; adapters become steps of their own."""
+
+    def __init__(self, base: str) -> None:
+        self.base = base
+        self.steps: list[dict[str, Any]] = []
+        self.models: dict[str, Any] = {}
+
+    def add(self, name: str, spec: str) -> None:
+        """Add a model: `base`, any model, or the folder of an adapter on the base model.
+
+        Raises:
+            UsageError: for a name that stands already for another model.
+        """
+        if name in self.models:
+            raise UsageError("two models have the same name", where=name, hint="give --name")
+        if (Path(spec).expanduser() / "adapter_config.json").is_file():
+            step = f"adapter-{len(self.steps) + 1}"
+            self.steps.append({"name": step, "use": "align.adapter", "source": spec})
+            self.models[name] = {"model": self.base, "adapter": step}
+        else:
+            self.models[name] = {"model": self.base if spec == "base" else spec}
+
+
+def _with_judge(
+    name: str, asked: Asked, judged: Judged, tasks: Sequence[dict[str, Any]], seed: int
+) -> OneOff:
+    """Return a recipe that reads the rows, takes the adapters, and judges."""
+    whole = [asked.task(), *tasks]
+    judge = {"name": "judge", "use": "evaluate.judge", "models": judged.models, "tasks": whole}
+    return OneOff(
+        name=name,
+        sources={"rows": asked.rows},
+        steps=[*judged.steps, judge],
+        model=judged.base,
+        seed=seed,
+    )
+
+
+def run_judge(asked: Asked, models: Sequence[str], base: str, seed: int, flags: RunFlags) -> int:
+    """Judge models on one source of rows and say their scores; return the exit code."""
+    judged = Judged(base)
+    for spec in models or ["base"]:
+        judged.add(short_name(spec), spec)
+    recipe = _with_judge("judge", asked, judged, [], seed).recipe([])
+    return run_in_folder(recipe, flags)
+
+
+def guards_of(pairs: Sequence[str]) -> dict[str, float]:
+    """Read `--guard NAME=MARGIN`.
+
+    Raises:
+        UsageError: when one is not of that form.
+
+    >>> guards_of(["choices=0.05"])
+    {'choices': 0.05}
+    """
+    guards: dict[str, float] = {}
+    for pair in pairs:
+        name, _, margin = pair.partition("=")
+        try:
+            guards[name] = float(margin)
+        except ValueError:
+            raise UsageError("not of the form NAME=MARGIN", where=f"--guard {pair}") from None
+    return guards
+
+
+def run_compare(
+    asked: Asked,
+    models: Mapping[str, str],
+    base: str,
+    seed: int,
+    guards: Mapping[str, float],
+    flags: RunFlags,
+) -> int:
+    """Judge the models `before` and `after`, and decide; 0 is accept, 3 any other verdict."""
+    judged = Judged(base)
+    for name, spec in models.items():
+        judged.add(name, spec)
+    whole = _with_judge(
+        "compare", asked, judged, [{"name": name, "guard": name} for name in guards], seed
+    )
+    verdict = {
+        "name": "verdict",
+        "use": "evaluate.verdict",
+        "scores": "judge",
+        "baseline": "before",
+        "candidate": "after",
+        "primary": "rows",
+        "guards": dict(guards),
+    }
+    return run_in_folder(replace(whole, steps=[*whole.steps, verdict]).recipe([]), flags)
+
+
+def try_task(asked: Asked, spec: str, base: str, seed: int, *, offline: bool) -> None:
+    """Judge a model on a few rows in a temporary folder, and print each line of it."""
+    judged = Judged(base)
+    judged.add(short_name(spec), spec)
+    recipe = _with_judge("try", asked, judged, [], seed).recipe([])
+    with tempfile.TemporaryDirectory(prefix="togi-try-") as place:
+        folder = Path(place)
+        run(recipe, folder, voice=Voice("quiet", StringIO()), offline=offline)
+        (lines,) = folder.glob("steps/judge-*/samples.jsonl")
+        for line in lines.read_text(encoding="utf-8").splitlines():
+            print(_shown(json.loads(line)))
+
+
+def _shown(sample: dict[str, Any]) -> str:
+    """Return one judged sample for a person's eyes."""
+    asked = sample.get("input")
+    if isinstance(asked, list):
+        asked = "\n".join(f"{turn.get('role')}: {turn.get('content')}" for turn in asked)
+    measures = ", ".join(f"{name} {value}" for name, value in sample.get("measures", {}).items())
+    return (
+        f"--- {sample['id']}\nasked:    {asked}\nexpected: {sample.get('target')}\n"
+        f"answered: {sample.get('answer')}\nmeasured: {measures}"
+    )
+
+
+def short_name(spec: str) -> str:
+    """Return what a model is called in tables.
+
+    >>> short_name("openai:http://localhost:8000/v1#small"), short_name("runs/a/adapter/")
+    ('small', 'adapter')
+    """
+    return spec.rstrip("/").split("#")[-1].split("/")[-1] or spec
