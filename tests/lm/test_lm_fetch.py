@@ -332,6 +332,7 @@ def test_converted_weights_are_the_dequantised_ones_to_the_bit(tmp_path):
     ]:
         assert weights[ours].dtype == np.float32
         np.testing.assert_array_equal(weights[ours], wanted[theirs])
+    assert len({path.stat().st_mode for path in made.iterdir()}) == 1
     tokenizer = AutoTokenizer.from_pretrained(made)
     assert tokenizer("abcab")["input_ids"] == [19, 18]
     assert tokenizer.chat_template == "{{ messages[0]['content'] }}"

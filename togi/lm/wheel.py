@@ -143,6 +143,8 @@ def convert_gguf(gguf: Path, folder: Path) -> None:
                 raise OSError(errno.ENOSPC, "disk full", str(folder)) from error
             raise
         tokenizer.save_pretrained(folder)
+    for weights in folder.glob("*.safetensors"):  # written for the owner alone; caches are shared
+        shutil.copymode(folder / "config.json", weights)
 
 
 def _forget_quantizer(model: Any) -> None:
