@@ -14,7 +14,6 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -74,7 +73,7 @@ def _sealed(code: bytes) -> bytes:
 
 
 def _unsealed(path: Path) -> bytes | None:
-    """The object code in the file, or None where the file is absent or damaged."""
+    """Return the object code in the file, or None where the file is absent or damaged."""
     try:
         data = path.read_bytes()
     except OSError:
@@ -83,17 +82,22 @@ def _unsealed(path: Path) -> bytes | None:
     return code if hashlib.sha256(code).digest() == seal else None
 
 
-def _object_code(say: Callable[[str], None]) -> bytes:
+def _say(line: str) -> None:
+    """Tell on the error stream: standard output belongs to the command that needs the kernels."""
+    sys.stderr.write(f"{line}\n")
+
+
+def _object_code() -> bytes:
     kept = cache_folder() / "kernels" / f"{_key()}.o"
     code = _unsealed(kept)
     if code is not None:
         return code
-    say("compiling the data kernels for this machine, once (about 15 s)")
+    _say("compiling the data kernels for this machine, once (about 15 s)")
     try:
         kept.parent.mkdir(parents=True, exist_ok=True)
         scratch = tempfile.TemporaryDirectory(dir=kept.parent)
     except OSError as fault:
-        say(f"{kept.parent} cannot be written ({fault.strerror}): compiled for this run only")
+        _say(f"{kept.parent} cannot be written ({fault.strerror}): compiled for this run only")
         scratch = tempfile.TemporaryDirectory()
     with scratch as folder:
         fresh, sealed = Path(folder) / "kernels.o", Path(folder) / "sealed.o"
@@ -122,9 +126,7 @@ class Kernels:
     def _function(self, name: str, signature: str) -> tuple[Any, list[Any]]:
         returned, *names = signature.split()
         arrays = [NUMBERS[n.rstrip("*")][0] if n.endswith("*") else None for n in names]
-        passed = [
-            ctypes.c_void_p if n.endswith("*") else NUMBERS[n][1] for n in names
-        ]
+        passed = [ctypes.c_void_p if n.endswith("*") else NUMBERS[n][1] for n in names]
         prototype = ctypes.CFUNCTYPE(NUMBERS[returned][1], *passed)
         return prototype(self._engine.get_function_address(f"togi_{name}")), arrays
 
@@ -149,10 +151,10 @@ def _address(name: str, array: Any, kind: Any) -> int:
 
 
 @functools.cache
-def kernels(say: Callable[[str], None] = print) -> Kernels:
+def kernels() -> Kernels:
     """Return this machine's kernels, compiling them if that was not done before.
 
     Raises:
         SurroundingsError: numba or llvmlite do not work on this machine.
     """
-    return Kernels(_object_code(say))
+    return Kernels(_object_code())

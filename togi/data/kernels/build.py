@@ -1,6 +1,7 @@
-"""Compile every kernel for this machine into one object file: `python -m togi.data.kernels.build F`.
+"""Compile every kernel for this machine into one object file.
 
-Runs in a child process, so that numba and LLVM's optimiser never weigh on the process that works.
+`python -m togi.data.kernels.build FILE` runs in a child process, so that numba and LLVM's
+optimiser never weigh on the process that works.
 """
 
 from __future__ import annotations
@@ -50,8 +51,12 @@ def _error_paths(module: llvm.ModuleRef) -> llvm.ModuleRef:
     foreign = ("Py", "numba_", "NRT_")
     functions = {f.name for f in module.functions if f.is_declaration}
     variables = {v.name for v in module.global_variables if v.is_declaration}
-    text = "".join(STOPPED.format(name=name) for name in sorted(functions) if name.startswith(foreign))
-    text += "".join(ABSENT.format(name=name) for name in sorted(variables) if name.startswith(foreign))
+    text = "".join(
+        STOPPED.format(name=name) for name in sorted(functions) if name.startswith(foreign)
+    )
+    text += "".join(
+        ABSENT.format(name=name) for name in sorted(variables) if name.startswith(foreign)
+    )
     return llvm.parse_assembly(STOP + text)
 
 

@@ -58,7 +58,7 @@ def _fold(state, word):
 
 @jit
 def _low_bytes(word, size):
-    """The first `size` (1 to 8) bytes of a little-endian word, the others zero."""
+    """Keep the first `size` (1 to 8) bytes of a little-endian word, with zeros above."""
     return word & (~uint64(0) >> uint64(64 - 8 * size))
 
 
@@ -156,7 +156,7 @@ def _begin(state):
 
 @jit
 def _remainder(state, lane, powers):
-    """The lane's 256-bit big-endian digest modulo m = powers[8]; the sum stays below 2^64."""
+    """Return the lane's 256-bit big-endian digest modulo m = powers[8]; no sum reaches 2^64."""
     total = uint64(0)
     for row in range(8):
         total += uint64(state[row * LANES + lane]) * powers[row]
@@ -235,7 +235,7 @@ def _recall(hasher, words, first, last, place, key):
 
 @jit
 def _short_key(words, word):
-    """The word's bytes as one integer, or 0 where that would not tell it from all others.
+    """Return the word's bytes as one integer, or 0 where that would not tell it from all others.
 
     Eight bytes at most and the last of them not zero: then the integer determines the length.
     """

@@ -183,7 +183,7 @@ def _value_end(text, i, end):
     depth, stack = int64(0), uint64(0)
     while 0 <= i < end:
         byte = text[i]
-        if byte == OPEN_OBJECT or byte == OPEN_LIST:
+        if byte in (OPEN_OBJECT, OPEN_LIST):
             is_object = byte == OPEN_OBJECT
             depth, stack = depth + 1, (stack << uint64(1)) | uint64(is_object)
             i = _skip_space(text, i + 1, end)
@@ -250,7 +250,7 @@ def _is_utf8(text, i, end):
 def _same_key(text, start, end, key, key_size):
     if end - start != key_size:
         return False
-    for k in range(key_size):
+    for k in range(key_size):  # noqa: SIM110 (kernels have no generators)
         if text[start + k] != key[k]:
             return False
     return True

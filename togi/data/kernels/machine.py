@@ -15,6 +15,11 @@ WORD = ir.IntType(32)
 VECTOR = ir.VectorType(WORD, LANES)
 
 
+def machine_code(generator: Callable[..., Any]) -> Any:
+    """Make a function for kernels of one that generates LLVM instructions."""
+    return intrinsic(generator)
+
+
 def _primes(count: int) -> list[int]:
     found: list[int] = []
     candidate = 2
@@ -42,19 +47,19 @@ def _pointer(builder: Any, base: Any, index: Any, kind: Any) -> Any:
     return builder.bitcast(builder.gep(base, [index]), kind.as_pointer())
 
 
-@intrinsic
+@machine_code
 def load8(typingctx: Any, base: Any, index: Any) -> Any:
-    """The eight bytes at base + index as a little-endian uint64; needs no alignment."""
+    """Read the eight bytes at base + index as a little-endian uint64; needs no alignment."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        word = builder.load(_pointer(builder, *arguments, ir.IntType(64)))
+        word = builder.load(_pointer(builder, arguments[0], arguments[1], ir.IntType(64)))
         word.align = 1
         return word
 
     return types.uint64(base, types.int64), generate
 
 
-@intrinsic
+@machine_code
 def store8(typingctx: Any, base: Any, index: Any, value: Any) -> Any:
     """Write a uint64 to the eight bytes at base + index; needs no alignment."""
 
@@ -66,21 +71,21 @@ def store8(typingctx: Any, base: Any, index: Any, value: Any) -> Any:
     return types.void(base, types.int64, types.uint64), generate
 
 
-@intrinsic
+@machine_code
 def load4_big(typingctx: Any, base: Any, index: Any) -> Any:
-    """The four bytes at base + index as a big-endian uint32."""
+    """Read the four bytes at base + index as a big-endian uint32."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        word = builder.load(_pointer(builder, *arguments, WORD))
+        word = builder.load(_pointer(builder, arguments[0], arguments[1], WORD))
         word.align = 1
         return builder.bswap(word)
 
     return types.uint32(base, types.int64), generate
 
 
-@intrinsic
+@machine_code
 def offset4(typingctx: Any, base: Any, index: Any) -> Any:
-    """The pointer to the uint32 at base + index."""
+    """Return the pointer to the uint32 at base + index."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         return builder.gep(arguments[0], [arguments[1]])
@@ -105,7 +110,7 @@ def _same(value: int) -> ir.Constant:
 
 def _operations(builder: Any) -> tuple[Callable[..., Any], Callable[..., Any]]:
     def rotations(x: Any, *shifts: int, last_is_shift: bool = False) -> Any:
-        """XOR of x rotated right by the shifts; the last may be a plain shift (FIPS 180-4 4.1.2)."""
+        """XOR of x rotated right by the shifts; the last may be a plain shift (4.1.2)."""
         parts = [
             builder.or_(builder.lshr(x, _same(s)), builder.shl(x, _same(32 - s))) for s in shifts
         ]
@@ -122,7 +127,7 @@ def _operations(builder: Any) -> tuple[Callable[..., Any], Callable[..., Any]]:
     return rotations, total
 
 
-@intrinsic
+@machine_code
 def compress(typingctx: Any, state: Any, message: Any) -> Any:
     """SHA-256 compression (FIPS 180-4, 6.2.2) of one 64-byte block in each of sixteen lanes.
 

@@ -29,7 +29,7 @@ def _hex4(text, i):
 
 @jit
 def _unicode_escape(text, i, end):
-    """Code point of the \\uXXXX at i, joined with the low surrogate that may follow."""
+    r"""Code point of the \uXXXX at i, joined with the low surrogate that may follow."""
     code = _hex4(text, i + 2)
     i += 6
     if 0xD800 <= code <= 0xDBFF and i + 6 <= end and text[i] == BACKSLASH and text[i + 1] == 117:
@@ -135,7 +135,9 @@ def _is_final_sigma(text, i, end, escaped, kinds, out, first, j):
 
 
 @jit
-def _split_document(text, i, end, escaped, lower, kinds, out, j, starts, ends, words):
+def _split_document(  # noqa: PLR0913
+    text, i, end, escaped, lower, kinds, out, j, starts, ends, words
+):
     """Append one document's lower-cased bytes and words; return the next byte and word."""
     first, opened, closed = j, words, words
     previous = int64(0)
@@ -173,7 +175,9 @@ def _split_document(text, i, end, escaped, lower, kinds, out, j, starts, ends, w
     return j, opened
 
 
-def split_words(text, documents, count, lower, kinds, out, starts, ends, sizes):
+def split_words(  # noqa: PLR0913
+    text, documents, count, lower, kinds, out, starts, ends, sizes
+):
     """Split documents, of valid UTF-8, into lower-cased words.
 
     Args:
