@@ -5,12 +5,15 @@ from __future__ import annotations
 import errno
 import math
 import os
+import tempfile
 from dataclasses import replace
 from pathlib import Path
 
 import orjson
 import pytest
-from judge_toys import Scripted, choices, docs, per_byte, quiet
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from judge_toys import Saying, Scripted, choices, docs, per_byte, quiet
 
 from togi.errors import DataError, SurroundingsError, UsageError
 from togi.evaluate.judge import Opener, judge, try_task
@@ -199,6 +202,44 @@ def test_changed_model_or_sample_is_asked_again_and_old_answers_are_set_aside(tm
     assert len(read_lines(tmp_path / "samples.old.jsonl")[0]) == 9
 
 
+def test_one_model_under_two_names_and_one_task_twice(tmp_path: Path):
+    model = Scripted(per_byte(1.3, 0.1))
+    tasks = [docs(5), replace(docs(5), name="again")]
+    scores = judge({"a": model, "b": model}, tasks, tmp_path, say=quiet)
+    assert len(lines_of(tmp_path)) == 20
+    assert scores["scores"]["a"] == scores["scores"]["b"]
+    assert [d["estimate"]["mean"] for d in scores["differences"]] == [0, 0]
+
+
+@given(st.integers(0, 3000))
+@settings(max_examples=30, deadline=None)
+def test_cut_anywhere_and_run_again_gives_the_same_file(cut: int):
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        judge({"m": Scripted(per_byte(1.3))}, [docs(6)], folder, say=quiet)
+        path = folder / "samples.jsonl"
+        whole = path.read_bytes()
+        path.write_bytes(whole[:cut])
+        judge({"m": Scripted(per_byte(1.3))}, [docs(6)], folder, chunk=2, say=quiet)
+        assert path.read_bytes() == whole
+
+
+def test_damaged_memory_of_models_costs_an_opening_only(tmp_path: Path):
+    opened = []
+
+    def open_it() -> Scripted:
+        opened.append(1)
+        return Scripted(per_byte(1.3))
+
+    models = {"m": Opener("m", open_it)}
+    judge(models, [docs(5)], tmp_path, say=quiet)
+    (tmp_path / "models.json").write_text("{")
+    said: list[str] = []
+    judge(models, [docs(5)], tmp_path, say=said.append)
+    assert len(opened) == 2
+    assert "models.json is damaged" in said[0]
+
+
 def test_added_model_and_task_leave_the_others_alone(tmp_path: Path):
     first = Scripted(per_byte(1.3), fingerprint="a")
     judge({"a": first}, [docs(5)], tmp_path, say=quiet)
@@ -313,3 +354,9 @@ def test_trying_a_task_writes_nothing():
     assert lines[0]["measures"]["nats"] / lines[0]["measures"]["bytes"] == pytest.approx(
         math.log(2), rel=1e-6
     )
+
+
+def test_half_a_surrogate_pair_from_an_endpoint_does_not_stop_the_file(tmp_path: Path):
+    task = Task(name="t", kind="exact_match", samples=docs(2).samples)
+    judge({"m": Saying(lambda _: "odd \ud800 text")}, [task], tmp_path, say=quiet)
+    assert lines_of(tmp_path)[0]["answer"] == "odd ? text"

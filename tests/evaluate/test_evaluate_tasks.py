@@ -126,6 +126,17 @@ def test_order_of_choices_does_not_matter(order: list[int]):
     assert (answer.text, answer.measures["correct"], answer.measures["margin"]) == ("c1", 1, 1)
 
 
+def test_impossible_choices_have_no_margin_but_lose():
+    sample = Sample(id="1", input="?", target=0, choices=("x", "y", "z"))
+    model = Scripted(lambda _, t: -1.0 if "x" in t else -math.inf)
+    answer = ask(model, one("multiple_choice", sample), [sample])[0]
+    assert (answer.measures["correct"], answer.measures["margin"]) == (1, math.inf)
+    none = Scripted(lambda *_: -math.inf)
+    answer = ask(none, one("multiple_choice", sample), [sample])[0]
+    assert answer.measures["correct"] == pytest.approx(1 / 3)
+    assert math.isnan(answer.measures["margin"])
+
+
 # --- shots --------------------------------------------------------------------------------------
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import gc
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -22,6 +22,7 @@ from togi.evaluate.scores import score, task_facts
 from togi.evaluate.tasks import Task, ask
 from togi.lm.base import LanguageModel
 from togi.lm.cache import Cached
+from togi.rows.types import Sample
 from togi.train.files import write_text
 
 CHUNK = 64
@@ -87,7 +88,7 @@ def judge(
     ledger = Ledger(folder / "samples.jsonl", say)
     facts = {name: _answer_all(name, model, tasks, ledger, chunk) for name, model in models.items()}
     keys = [
-        answer_key(facts[name]["fingerprint"], task.template_hash, sample)
+        answer_key(name, facts[name]["fingerprint"], task, sample)
         for name in names
         for task in tasks
         for sample in task.samples
@@ -130,10 +131,10 @@ def _answer_all(
 ) -> dict[str, str]:
     """Have one model answer all that is missing; return what is known of it."""
     notes = ledger.path.with_name("models.json")
-    known: dict[str, dict[str, str]] = orjson.loads(notes.read_bytes()) if notes.exists() else {}
+    known = _remembered(notes, ledger.say)
     if isinstance(source, Opener):
         facts = known.get(source.identity)
-        if facts and not any(list(_missing(facts["fingerprint"], task, ledger)) for task in tasks):
+        if facts and not any(_missing(name, facts["fingerprint"], t, ledger) for t in tasks):
             ledger.say(f"{name}: all answers are there")
             return facts
     model = source.open() if isinstance(source, Opener) else source
@@ -160,27 +161,30 @@ def describe(model: LanguageModel) -> dict[str, str]:
     }
 
 
-def _missing(fingerprint: str, task: Task, ledger: Ledger) -> Iterator[int]:
-    for place, sample in enumerate(task.samples):
-        if answer_key(fingerprint, task.template_hash, sample) not in ledger:
-            yield place
+def _remembered(notes: Path, say: Callable[[str], None]) -> dict[str, dict[str, str]]:
+    """Return what is known of models opened before: identity -> facts."""
+    try:
+        return orjson.loads(notes.read_bytes()) if notes.exists() else {}
+    except orjson.JSONDecodeError:
+        say(f"{notes.name} is damaged; the models will be opened to know them again")
+        return {}
+
+
+def _missing(name: str, fingerprint: str, task: Task, ledger: Ledger) -> list[Sample]:
+    """Return the samples that this model has not answered."""
+    return [s for s in task.samples if answer_key(name, fingerprint, task, s) not in ledger]
 
 
 def _answer_task(name: str, model: LanguageModel, task: Task, ledger: Ledger, chunk: int) -> None:
     """Ask one model what is missing of one task, chunk by chunk."""
-    todo = [task.samples[place] for place in _missing(model.fingerprint, task, ledger)]
+    fingerprint = model.fingerprint
+    todo = _missing(name, fingerprint, task, ledger)
     began = told = time.monotonic()
     for start in range(0, len(todo), chunk):
         samples = todo[start : start + chunk]
         answers = ask(model, task, samples)
         ledger.append(
-            sample_line(
-                name,
-                answer_key(model.fingerprint, task.template_hash, sample),
-                task,
-                sample,
-                answer,
-            )
+            sample_line(name, answer_key(name, fingerprint, task, sample), task, sample, answer)
             for sample, answer in zip(samples, answers, strict=True)
         )
         done = start + len(samples)

@@ -94,10 +94,12 @@ def _generate_ask(asking: Asking, shots: Sequence[Sample], sample: Sample) -> Qu
 
 def _mean_over_draws(replies: Sequence[Generated], rows: Sequence[dict[str, float]]) -> Answer:
     numbers = {name: float(np.mean([row[name] for row in rows])) for name in rows[0]}
+    # An endpoint may send half of a surrogate pair, which no UTF-8 file can hold.
+    answers = [reply.text.encode("utf-8", "replace").decode() for reply in replies]
     detail = {"finish": [reply.finish for reply in replies]}
     if len(replies) > 1:
-        detail["answers"] = [reply.text for reply in replies]
-    return Answer(replies[0].text, numbers, detail)
+        detail["answers"] = answers
+    return Answer(answers[0], numbers, detail)
 
 
 def _check_read(asking: Asking, sample: Sample, replies: Sequence[Generated]) -> Answer:

@@ -18,9 +18,13 @@ from togi.train.files import told, write_text
 Line = dict[str, Any]
 
 
-def answer_key(fingerprint: str, template_hash: str, sample: Sample) -> str:
-    """Return what an answer belongs to: the very model, the way of asking, the very sample."""
-    return digest([fingerprint, template_hash, sample.id, sample_digest(sample)])
+def answer_key(model: str, fingerprint: str, task: Task, sample: Sample) -> str:
+    """Return what a line belongs to: the very model, the way of asking, the very sample.
+
+    The display names are part of it: one model under two names has its own lines for each.
+    """
+    names = [model, task.name, sample.id]
+    return digest([*names, fingerprint, task.template_hash, sample_digest(sample)])
 
 
 def sample_line(model: str, key: str, task: Task, sample: Sample, answer: Answer) -> Line:
@@ -32,8 +36,7 @@ def sample_line(model: str, key: str, task: Task, sample: Sample, answer: Answer
         "cluster": task.cluster_of(sample),
         "input": plain_prompt(sample.input),
         "target": target_text(sample),
-        # An endpoint may send half of a surrogate pair, which no UTF-8 file can hold.
-        "answer": answer.text.encode("utf-8", "replace").decode(),
+        "answer": answer.text,
         "measures": answer.measures,
         "template": task.template_hash,
         "key": key,

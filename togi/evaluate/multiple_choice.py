@@ -62,10 +62,12 @@ def _choice_read(asking: Asking, sample: Sample, replies: Sequence[Scored]) -> A
     totals = np.array([reply.total for reply in replies])
     sizes = np.array([len(choice.encode()) for choice in sample.choices])
     right = int(sample.target)
+    with np.errstate(invalid="ignore"):  # two impossible choices have no margin: NaN
+        margin = float(totals[right] - np.delete(totals, right).max())
     numbers = {
         "correct": _share_of_best(totals, right),
         "correct_normalised": _share_of_best(totals / sizes, right),
-        "margin": float(totals[right] - np.delete(totals, right).max()),
+        "margin": margin,
     }
     # An answer is read from the likelihoods; where they are undefined there is none.
     picked = "" if np.isnan(totals).any() else sample.choices[int(totals.argmax())]
