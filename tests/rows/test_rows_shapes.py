@@ -373,7 +373,7 @@ def test_chat_makes_a_turn_of_a_plain_prompt(tmp_path: Path) -> None:
 def test_shape_is_that_of_most_first_rows(tmp_path: Path) -> None:
     pair = {"prompt": "a", "chosen": "b", "rejected": "c"}
     path = write(tmp_path, {"prompt": "a", "response": "b"}, pair, pair)
-    with pytest.raises(DataError, match="rows.jsonl line 1: no column 'chosen'"):
+    with pytest.raises(DataError, match=r"rows\.jsonl line 1: no column 'chosen'"):
         list(read_rows(path))
 
 
