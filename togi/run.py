@@ -20,6 +20,7 @@ from togi.run_step import faults_told, run_step, sigterm_stops
 from togi.voice import Voice, duration
 
 _ROWS = ("rows", "n")
+_PICKED = ("rows", "selection", "dropped", "n")
 _SPLIT = ("train", "held_out", "n_train", "n_held_out")
 _TUNED = ("adapter", "steps", "rows", "seconds", "final_loss")
 _JUDGED = ("scores", "samples")
@@ -27,8 +28,8 @@ STEPS: dict[str, StepKind] = {
     "rows.read": StepKind("togi.rows.steps", "ReadSettings", "run_read", outputs=_ROWS),
     "rows.split": StepKind("togi.rows.steps", "SplitSettings", "run_split", outputs=_SPLIT),
     "rows.clean": StepKind("togi.rows.steps", "CleanSettings", "run_clean", outputs=_ROWS),
-    "data.dsir": StepKind("togi.data.steps", "DsirSettings", "run_dsir"),
-    "data.random": StepKind("togi.data.steps", "RandomSettings", "run_random"),
+    "data.dsir": StepKind("togi.data.steps", "DsirSettings", "run_dsir", outputs=_PICKED),
+    "data.random": StepKind("togi.data.steps", "RandomSettings", "run_random", outputs=_PICKED),
     "align.sft": StepKind("togi.align.steps", "SftSettings", "run_sft", outputs=_TUNED, model=True),
     "align.dpo": StepKind("togi.align.steps", "DpoSettings", "run_dpo", outputs=_TUNED, model=True),
     "align.pairs": StepKind(

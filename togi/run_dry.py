@@ -136,7 +136,8 @@ class Rows:
         if item.step.use != "align.pairs":
             return file
         rows = [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
-        answered = [row for row in rows if "response" in row]
+        limit: int | None = getattr(item.step.settings, "limit", None)
+        answered = [row for row in rows if "response" in row][:limit]
         others = itertools.islice(itertools.cycle(answered), 1, None)
         pairs = [
             {

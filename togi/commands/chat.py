@@ -40,9 +40,9 @@ class Chat:
 
 def talk(chat: Chat, model: str, *, adapter: Path | None, once: str, offline: bool) -> None:
     """Open a model and talk with it; with `once` a single question."""
-    from togi.lm.open import open_model
+    from togi.align.tuned import open_tuned
 
-    opened = open_model(model, adapter=adapter, offline=offline, say=_to_stderr)
+    opened = open_tuned(model, adapter=adapter, offline=offline, say=_to_stderr)
     if once:
         print(chat.answer(opened, once))
         return

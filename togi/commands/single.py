@@ -18,7 +18,7 @@ from togi.voice import Voice
 
 def run_dsir(raw: str, target: str, settings: Sequence[str], seed: int, flags: RunFlags) -> int:
     """Choose rows of `raw` that resemble `target`; return the exit code."""
-    step = {"name": "dsir", "use": "data.dsir", "raw": "raw", "target": "target"}
+    step = {"name": "dsir", "use": "data.dsir", "rows": "raw", "target": "target"}
     whole = OneOff(name="dsir", sources={"raw": raw, "target": target}, steps=[step], seed=seed)
     return run_in_folder(whole.recipe(settings), flags)
 
