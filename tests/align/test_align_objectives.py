@@ -20,6 +20,7 @@ from togi.align.sft import Sft, SftItem, sft_items
 from togi.errors import DataError, UsageError
 from togi.lm.base import Generated, Sampling
 from togi.lm.forward import Request, answer_scores
+from togi.rows.chat import Rendered
 from togi.rows.types import Document, Dropped, Example, Feedback, Preference
 
 PAIRS = [
@@ -32,15 +33,17 @@ PAIRS = [
 class Words:
     """A renderer of space-separated numbers."""
 
-    def example(self, prompt, response):
-        from types import SimpleNamespace
+    def examples(self, rows):
+        for row_id, prompt, response in rows:
+            if response == "long":
+                yield Dropped(row_id, "too long")
+            else:
+                ids = [tuple(map(int, text.split())) for text in (prompt, response)]
+                yield Rendered(*ids)
 
-        if response == "long":
-            return Dropped("x", "too long")
-        return SimpleNamespace(
-            prompt_ids=tuple(map(int, prompt.split())),
-            answer_ids=tuple(map(int, response.split())),
-        )
+    def pair(self, prompt, chosen, rejected, *, id):
+        sides = tuple(self.examples([(id, prompt, chosen), (id, prompt, rejected)]))
+        return next((s for s in sides if isinstance(s, Dropped)), sides)
 
 
 @pytest.fixture

@@ -37,11 +37,6 @@ def test_offline_allows_only_this_machine():
     assert open_model("openai:http://localhost:8000/v1#m", offline=True, say=quiet)
 
 
-def test_an_adapter_cannot_be_put_on_an_endpoint(tmp_path):
-    with pytest.raises(UsageError, match="cannot be put on an endpoint"):
-        open_model("openai:https://host.example/v1#m", adapter=tmp_path, say=quiet)
-
-
 def test_a_cache_is_put_before_the_model(tmp_path):
     with ReplyCache(tmp_path / "replies.sqlite") as cache:
         model = open_model("openai:https://host.example/v1#m", cache=cache, say=quiet)
@@ -56,9 +51,7 @@ def test_a_folder_goes_to_the_local_engine(tmp_path, monkeypatch):
     monkeypatch.setattr(catalogue, "resolve", lambda spec, **options: tmp_path)
     monkeypatch.setattr(local, "load_local", lambda folder, **options: asked.append(options) or 7)
     assert open_model("a/b", dtype="float32", say=quiet) == 7
-    assert open_model("a/b", adapter=tmp_path, say=quiet) == 7
     assert asked[0] == {"name": "a/b", "dtype": "float32", "say": quiet}
-    assert asked[1]["adapter"] == tmp_path
 
 
 def test_an_unknown_model_is_told_without_loading_torch():

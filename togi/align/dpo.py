@@ -124,12 +124,11 @@ def dpo_items(rows: Iterable[Preference], renderer: Renderer) -> tuple[list[DpoI
         if row.chosen == row.rejected:
             dropped["chosen and rejected are equal"] += 1
             continue
-        answers = [renderer.example(row.prompt, text) for text in (row.chosen, row.rejected)]
-        reasons = [a.reason for a in answers if isinstance(a, Dropped)]
-        if reasons:
-            dropped[reasons[0]] += 1
+        sides = renderer.pair(row.prompt, row.chosen, row.rejected, id=row.id)
+        if isinstance(sides, Dropped):
+            dropped[sides.reason] += 1
             continue
-        chosen, rejected = (as_request(a.prompt_ids, a.answer_ids) for a in answers)  # type: ignore[union-attr]
+        chosen, rejected = (as_request(side.prompt_ids, side.answer_ids) for side in sides)
         items.append(DpoItem(row.id, chosen, rejected))
     return items, dropped
 

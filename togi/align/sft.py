@@ -15,7 +15,7 @@ import torch
 
 from togi.errors import DataError
 from togi.lm.forward import Request, answer_scores
-from togi.rows.types import Document, Dropped, Example
+from togi.rows.types import Document, Dropped, Example, Prompt
 
 if TYPE_CHECKING:
     from togi.rows.chat import Renderer
@@ -68,25 +68,27 @@ def sft_items(
     """
     items: list[SftItem] = []
     dropped: Counter[str] = Counter()
-    for row in rows:
-        if isinstance(row, Document):
-            prompt, response = "", row.text
-        elif isinstance(row, Example):
-            prompt, response = row.prompt, row.response
-        else:
-            raise DataError(
-                "SFT learns from responses",
-                where=f"row {row.id}",
-                found=type(row).__name__.lower(),
-                expected="example (prompt, response) or document (text)",
-                hint="for pairs of answers `use: align.dpo`",
-            )
-        rendered = renderer.example(prompt, response)
+    parts = [_parts(row) for row in rows]
+    for (row_id, _, _), rendered in zip(parts, renderer.examples(parts), strict=True):
         if isinstance(rendered, Dropped):
             dropped[rendered.reason] += 1
             continue
-        items.append(SftItem(row.id, as_request(rendered.prompt_ids, rendered.answer_ids)))
+        items.append(SftItem(row_id, as_request(rendered.prompt_ids, rendered.answer_ids)))
     return items, dropped
+
+
+def _parts(row: Example | Document) -> tuple[str, Prompt, str]:
+    if isinstance(row, Document):
+        return row.id, "", row.text
+    if isinstance(row, Example):
+        return row.id, row.prompt, row.response
+    raise DataError(
+        "SFT learns from responses",
+        where=f"row {row.id}",
+        found=type(row).__name__.lower(),
+        expected="example (prompt, response) or document (text)",
+        hint="for pairs of answers `use: align.dpo`",
+    )
 
 
 def as_request(prompt_ids: Sequence[int], answer_ids: Sequence[int]) -> Request:

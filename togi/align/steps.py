@@ -243,7 +243,7 @@ def _renderer(model: Any, settings: TrainSettings) -> Any:
     from togi.rows.chat import Renderer
 
     longest = min(settings.max_tokens, model.longest)
-    return Renderer(model.tokenizer, max_tokens=longest, too_long=settings.too_long)
+    return Renderer(model.tokenizer, max_tokens=longest, too_long=settings.too_long, end_plain=True)
 
 
 def _rows(work: Work, ref: str) -> Iterator[Any]:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
-from typing import Any
 
 from togi.errors import SurroundingsError, UsageError
 from togi.lm.base import LanguageModel
@@ -16,18 +14,16 @@ ENDPOINT = "openai:"
 def open_model(
     spec: str,
     *,
-    adapter: Path | str | None = None,
     dtype: str = "auto",
     offline: bool = False,
     cache: ReplyCache | None = None,
     say: Callable[[str], None] = print,
 ) -> LanguageModel:
-    """Open a model by its specification.
+    """Open a model by its specification (`togi.align.tuned` puts adapters on).
 
     Args:
         spec: `openai:URL#model` for an endpoint; else a catalogue name, a local folder or a hub
             id, which the local engine loads.
-        adapter: folder of a LoRA adapter to put on a local model.
         dtype: of a local model: "auto", "bfloat16" or "float32".
         offline: no network; an endpoint on this very machine may still be used.
         cache: keeps the replies, so that nothing is asked twice.
@@ -38,15 +34,9 @@ def open_model(
         SurroundingsError: the model is not here and cannot be fetched, or cannot be loaded.
     """
     if spec.startswith(ENDPOINT):
-        if adapter is not None:
-            raise UsageError(
-                "an adapter cannot be put on an endpoint",
-                where=spec.split("#")[-1],
-                hint="serve the adapter there and give its name after #, or use a local model",
-            )
         model = _endpoint(spec, offline, say)
     else:
-        model = _local(spec, adapter, dtype, offline, say)
+        model = _local(spec, dtype, offline, say)
     return model if cache is None else Cached(model, cache)
 
 
@@ -72,7 +62,6 @@ def _endpoint(spec: str, offline: bool, say: Callable[[str], None]) -> LanguageM
 
 def _local(
     spec: str,
-    adapter: Path | str | None,
     dtype: str,
     offline: bool,
     say: Callable[[str], None],
@@ -80,9 +69,6 @@ def _local(
     from togi.lm.catalogue import resolve
 
     folder = resolve(spec, offline=offline, say=say)
-    options: dict[str, Any] = {"name": spec, "dtype": dtype, "say": say}
-    if adapter is not None:
-        options["adapter"] = Path(adapter)
     from togi.lm.local import load_local  # torch is loaded once it is sure that there is a model
 
-    return load_local(folder, **options)
+    return load_local(folder, name=spec, dtype=dtype, say=say)

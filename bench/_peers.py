@@ -1,0 +1,139 @@
+"""The peers' side of the benches, run by the peers' own environment without togi."""
+
+from __future__ import annotations
+
+import json
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+
+def _model(job: dict[str, Any], *, adapter: bool = True) -> tuple[Any, Any]:
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    dtype = {"bfloat16": torch.bfloat16, "float32": torch.float32}[job.get("dtype", "bfloat16")]
+    if job.get("matmul"):
+        torch.set_float32_matmul_precision(job["matmul"])
+    model = AutoModelForCausalLM.from_pretrained(job["model"], dtype=dtype)
+    tokenizer = AutoTokenizer.from_pretrained(job["model"])
+    if adapter:
+        from peft import PeftModel
+
+        model = PeftModel.from_pretrained(model, job["adapter"], is_trainable=True)
+    return model, tokenizer
+
+
+def _common(job: dict[str, Any], folder: str) -> dict[str, Any]:
+    return {
+        "output_dir": folder,
+        "per_device_train_batch_size": job["batch"],
+        "num_train_epochs": 1,
+        "learning_rate": job["lr"],
+        "lr_scheduler_type": "linear",
+        "max_grad_norm": 1.0,
+        "weight_decay": 0.0,
+        "logging_steps": 1,
+        "save_strategy": "no",
+        "report_to": "none",
+        "use_cpu": True,
+        "bf16": job.get("dtype", "bfloat16") == "bfloat16",
+        "gradient_checkpointing": job["gradient_checkpointing"],
+        "train_sampling_strategy": "sequential",
+        "disable_tqdm": True,
+        "max_length": 2048,
+    }
+
+
+def dpo(job: dict[str, Any]) -> dict[str, Any]:
+    """TRL's DPO with the settings named in the job."""
+    from datasets import Dataset
+    from trl import DPOConfig, DPOTrainer
+
+    model, tokenizer = _model(job)
+    data = Dataset.from_list([job["pairs"][i] for i in job["order"]])
+    with tempfile.TemporaryDirectory() as folder:
+        began = time.perf_counter()
+        config = DPOConfig(
+            **_common(job, folder), beta=job["beta"],
+            precompute_ref_log_probs=job["precompute"],
+        )  # fmt: skip
+        trainer = DPOTrainer(
+            model=model, args=config, train_dataset=data, processing_class=tokenizer
+        )
+        trainer.train()
+        took = time.perf_counter() - began
+    losses = [entry["loss"] for entry in trainer.state.log_history if "loss" in entry]
+    return {"seconds": took, "work": len(data), "answers": losses}
+
+
+def sft(job: dict[str, Any]) -> dict[str, Any]:
+    """TRL's SFT on prompt and completion, loss on the completion only."""
+    from datasets import Dataset
+    from trl import SFTConfig, SFTTrainer
+
+    model, tokenizer = _model(job)
+    data = Dataset.from_list([job["rows"][i] for i in job["order"]])
+    with tempfile.TemporaryDirectory() as folder:
+        began = time.perf_counter()
+        config = SFTConfig(**_common(job, folder), packing=False, completion_only_loss=True)
+        trainer = SFTTrainer(
+            model=model, args=config, train_dataset=data, processing_class=tokenizer
+        )
+        trainer.train()
+        took = time.perf_counter() - began
+        real = sum(len(row["input_ids"]) for row in trainer.train_dataset)
+    losses = [entry["loss"] for entry in trainer.state.log_history if "loss" in entry]
+    return {"seconds": took, "work": real, "answers": losses}
+
+
+def multiple_choice(job: dict[str, Any]) -> dict[str, Any]:
+    """Score the same items by lm-eval's own model."""
+    from lm_eval.api.instance import Instance
+    from lm_eval.models.huggingface import HFLM
+
+    lm = HFLM(pretrained=job["model"], dtype=job["dtype"], batch_size=job["batch"], device="cpu")
+    requests = [
+        Instance(request_type="loglikelihood", doc={}, arguments=(i["context"], c), idx=k)
+        for i in job["items"]
+        for k, c in enumerate(i["choices"])
+    ]
+    lm.loglikelihood(requests[:2], disable_tqdm=True)
+    began = time.perf_counter()
+    found = lm.loglikelihood(requests, disable_tqdm=True)
+    took = time.perf_counter() - began
+    return {"seconds": took, "work": len(job["items"]), "answers": [float(x) for x, _ in found]}
+
+
+def generate(job: dict[str, Any]) -> dict[str, Any]:
+    """Generate with transformers, all prompts in one left-padded batch."""
+    import torch
+
+    model, _ = _model(job, adapter=False)
+    longest = max(map(len, job["ids"]))
+    ids = torch.tensor([[0] * (longest - len(p)) + p for p in job["ids"]])
+    mask = torch.tensor([[0] * (longest - len(p)) + [1] * len(p) for p in job["ids"]])
+    settings = {"min_new_tokens": job["new"], "max_new_tokens": job["new"], "pad_token_id": 0}
+    with torch.no_grad():
+        model.generate(ids[:2], attention_mask=mask[:2], max_new_tokens=4, do_sample=False)
+        began = time.perf_counter()
+        out = model.generate(
+            ids, attention_mask=mask, do_sample=True, top_k=0, num_return_sequences=job["n"],
+            **settings,
+        )  # fmt: skip
+        took = time.perf_counter() - began
+        greedy = [
+            model.generate(torch.tensor([p]), max_new_tokens=16, do_sample=False,
+                           eos_token_id=None, pad_token_id=0)[0, len(p):].tolist()
+            for p in job["ids"][:4]
+        ]  # fmt: skip
+    work = (out.shape[1] - longest) * len(out)
+    return {"seconds": took, "work": work, "answers": greedy}
+
+
+if __name__ == "__main__":
+    name, job_file, result_file = sys.argv[1:4]
+    found = globals()[name](json.loads(Path(job_file).read_text()))
+    Path(result_file).write_text(json.dumps(found))
