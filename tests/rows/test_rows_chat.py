@@ -282,7 +282,7 @@ def test_template_that_changes_the_answer_is_told() -> None:
         CHATML.replace("m.content", "m.content | upper"),
         CHATML.replace("m.content", "(m.content if m.role == 'user' else '')"),
     ):
-        with pytest.raises(DataError, match="the chat template (changes|drops) the answer"):
+        with pytest.raises(DataError, match=r"the chat template (changes|drops) the answer"):
             Renderer(tokenizer(template)).example(TALK[1:], "Hello")
 
 
