@@ -71,7 +71,7 @@ def run_pairs(settings: PairsSettings, work: Work) -> dict[str, Any]:
     if settings.limit is not None and len(rows) > settings.limit:
         chosen = stream(work.seed, work.name).choice(len(rows), settings.limit, replace=False)
         rows = [rows[i] for i in sorted(chosen.tolist())]
-    adapter = work.input(settings.start, "adapter") if settings.start else None
+    adapter = Path(work.input(settings.start, "adapter")) if settings.start else None
     model = open_tuned(
         work.model, adapter=adapter, dtype=settings.dtype, offline=work.offline, say=work.say
     )
