@@ -11,11 +11,12 @@ from numba import int64, njit, uint64
 
 from togi.data.kernels.machine import load8
 from togi.data.kernels.table import ASK, BLANK
+from togi.data.kernels.utf8 import HIGHS, is_utf8
 
 QUOTE, BACKSLASH, COMMA, COLON = 34, 92, 44, 58
 OPEN_OBJECT, CLOSE_OBJECT, OPEN_LIST, CLOSE_LIST = 123, 125, 91, 93
 DEEPEST = 60
-ONES, HIGHS = 0x0101010101010101, 0x8080808080808080
+ONES = 0x0101010101010101
 
 jit = njit(error_model="numpy", nogil=True)
 
@@ -204,49 +205,6 @@ def _value_end(text, i, end):
 
 
 @jit
-def _continuation(text, i, low, high):
-    return low <= text[i] <= high
-
-
-@jit
-def _character_end(text, i, end):
-    """Index behind the well-formed UTF-8 character at i (Unicode 15, table 3-7), or -1."""
-    lead = text[i]
-    if lead < 0x80:
-        return i + 1
-    size = int64(2) if lead < 0xE0 else (int64(3) if lead < 0xF0 else int64(4))
-    if lead < 0xC2 or lead > 0xF4 or i + size > end:
-        return int64(-1)
-    low, high = int64(0x80), int64(0xBF)  # the second byte's range rules out overlong forms,
-    if lead == 0xE0:  # surrogates and what lies beyond U+10FFFF
-        low = int64(0xA0)
-    elif lead == 0xED:
-        high = int64(0x9F)
-    elif lead == 0xF0:
-        low = int64(0x90)
-    elif lead == 0xF4:
-        high = int64(0x8F)
-    if not _continuation(text, i + 1, low, high):
-        return int64(-1)
-    for k in range(i + 2, i + size):
-        if not _continuation(text, k, 0x80, 0xBF):
-            return int64(-1)
-    return i + size
-
-
-@jit
-def _is_utf8(text, i, end):
-    while i < end:
-        if i + 8 <= end and (load8(text, i) & uint64(HIGHS)) == uint64(0):
-            i += 8
-            continue
-        i = _character_end(text, i, end)
-        if i < 0:
-            return False
-    return True
-
-
-@jit
 def _same_key(text, start, end, key, key_size):
     if end - start != key_size:
         return False
@@ -316,7 +274,7 @@ def scan_lines(text, size, key, key_size, lines):
         status, start, stop = int64(BLANK), int64(0), int64(0)
         if first < end:
             status = int64(ASK)
-            if text[first] == OPEN_OBJECT and _is_utf8(text, i, end):
+            if text[first] == OPEN_OBJECT and is_utf8(text, i, end):
                 status, start, stop = _find_field(text, first, end, key, key_size)
         row = 4 * count
         lines[row], lines[row + 1], lines[row + 2], lines[row + 3] = status, i, start, stop
