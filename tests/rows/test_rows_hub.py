@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import importlib.util
+import shutil
+import socket
 import sys
+from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 from togi.errors import DataError, SurroundingsError
@@ -57,6 +62,7 @@ def test_rows_are_streamed(monkeypatch: pytest.MonkeyPatch) -> None:
     ("fault", "kind", "problem"),
     [
         (ConnectionError("no route"), SurroundingsError, "the hub cannot be reached"),
+        (httpx.ConnectError("no name"), SurroundingsError, "the hub cannot be reached"),
         (TimeoutError("slow"), SurroundingsError, "the hub cannot be reached"),
         (FileNotFoundError("nothing"), DataError, "the hub has no such data set"),
         (ValueError('Unknown split "tset"'), DataError, "the data set cannot be loaded"),
@@ -85,15 +91,48 @@ def test_a_network_that_dies_half_way_is_told(monkeypatch: pytest.MonkeyPatch) -
     assert stream.read == 30
 
 
-def test_offline_asks_the_cache_only(monkeypatch: pytest.MonkeyPatch) -> None:
-    asked = stub(monkeypatch, ConnectionError("not cached"))
-    with pytest.raises(SurroundingsError, match="not in the local cache"):
+def test_offline_reads_the_cache_and_asks_no_network(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import datasets
+
+    def cut(*_: Any) -> None:
+        raise AssertionError("the network was asked")
+
+    monkeypatch.setattr(socket, "getaddrinfo", cut)
+    monkeypatch.setattr(socket.socket, "connect", cut)
+    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "cache")
+    with pytest.raises(SurroundingsError, match="not in the local cache") as caught:
         read_rows("hub:owner/name", offline=True)
-    assert asked == [("owner/name", None, "train", ["download_config"])]
+    assert "togi fetch" in caught.value.hint
+
+    # What a fetch leaves: the rows as arrow, in the folder of the data set's name.
+    builder = datasets.load_dataset_builder(
+        "json", data_files=str(write(tmp_path)), cache_dir=str(tmp_path / "made")
+    )
+    builder.download_and_prepare()
+    folder = tmp_path / "cache" / "owner___name" / "default" / "0.0.0" / "abc"
+    shutil.copytree(builder.cache_dir, folder)
+    (folder / "json-train.arrow").rename(folder / "name-train.arrow")
+    info = folder / "dataset_info.json"
+    info.write_text(info.read_text().replace(builder.config.name, "default"))
+    assert [row.id for row in read_rows("hub:owner/name", offline=True)] == [
+        "owner/name:1",
+        "owner/name:2",
+    ]
+    with pytest.raises(DataError, match="cannot be loaded"):
+        read_rows("hub:owner/name@test", offline=True)
+
+
+def write(folder: Path) -> Path:
+    path = folder / "rows.jsonl"
+    path.write_text('{"text": "x"}\n{"text": "y"}\n')
+    return path
 
 
 def test_the_missing_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "datasets", None)
+    monkeypatch.delitem(sys.modules, "datasets", raising=False)
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     with pytest.raises(SurroundingsError, match=r"pip install 'togi\[hub\]'"):
         read_rows("hub:owner/name")
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import importlib.util
 import re
+import sys
 from collections.abc import Iterable
 from typing import Any
 
@@ -30,51 +32,70 @@ def parse(source: str) -> tuple[str, str | None, str]:
     return match["name"], match["config"], match["split"] or "train"
 
 
-def _load(source: str, offline: bool) -> Iterable[Any]:
-    """Load the data set: streamed, or offline from the local cache."""
+def _load(source: str) -> Iterable[Any]:
+    """Find the data set on the hub; its rows come when they are asked for."""
     name, config, split = parse(source)
+    import datasets
+    from datasets.exceptions import DatasetNotFoundError, DatasetsError
+
     try:
-        import datasets
-        from datasets.exceptions import DatasetNotFoundError, DatasetsError
-    except ImportError as error:
-        raise SurroundingsError(
-            "hub data sets need the package `datasets`",
-            where=source,
-            hint="pip install 'togi[hub]'",
-        ) from error
-    missing = (DatasetNotFoundError, FileNotFoundError)
-    try:
-        if offline:
-            local = datasets.DownloadConfig(local_files_only=True)
-            return datasets.load_dataset(name, config, split=split, download_config=local)
         return datasets.load_dataset(name, config, split=split, streaming=True)
-    except (ConnectionError, OSError, TimeoutError) as error:
-        if offline or not isinstance(error, missing):
-            raise _unreachable(source, offline, error) from error
-        raise DataError("the hub has no such data set", where=source, found=str(error)) from error
-    except (ValueError, DatasetsError) as error:
+    except (DatasetNotFoundError, FileNotFoundError) as error:
         raise DataError(
-            "the data set cannot be loaded", where=source, found=_first_line(error)
+            "the hub has no such data set", where=source, found=_first_line(error)
         ) from error
+    except _network_faults() as error:
+        raise _unreachable(source, error) from error
+    except (ValueError, DatasetsError) as error:
+        raise _unfit(source, error) from error
+
+
+def _load_cached(source: str) -> Iterable[Any]:
+    """Open the data set where an earlier fetch put it; the network is never asked."""
+    name, config, split = parse(source)
+    from datasets.packaged_modules.cache.cache import Cache
+
+    try:
+        cache = Cache(
+            dataset_name=name.split("/")[-1],
+            repo_id=name,
+            config_name=config,
+            version="auto",
+            hash="auto",
+        )
+    except (ValueError, OSError) as error:
+        raise SurroundingsError(
+            "the data set is not in the local cache",
+            where=source,
+            found=_first_line(error),
+            hint="run `togi fetch` on the recipe once with a network, or give a file",
+        ) from error
+    try:
+        return cache.as_dataset(split=split)  # pyright: ignore[reportReturnType]
+    except (ValueError, OSError) as error:
+        raise _unfit(source, error) from error
+
+
+def _network_faults() -> tuple[type[Exception], ...]:
+    """Return what a lost connection raises: the hub's client has used two libraries for it."""
+    clients = [sys.modules[name] for name in ("httpx", "httpx2") if name in sys.modules]
+    return (OSError, *(client.HTTPError for client in clients))
 
 
 def _first_line(error: Exception) -> str:
     return (str(error).splitlines() or [type(error).__name__])[0][:300]
 
 
-def _unreachable(source: str, offline: bool, error: Exception) -> SurroundingsError:
-    if offline:
-        return SurroundingsError(
-            "the data set is not in the local cache",
-            where=source,
-            found=_first_line(error),
-            hint="read it once without --offline, or give a file",
-        )
+def _unfit(source: str, error: Exception) -> DataError:
+    return DataError("the data set cannot be loaded", where=source, found=_first_line(error))
+
+
+def _unreachable(source: str, error: Exception) -> SurroundingsError:
     return SurroundingsError(
         "the hub cannot be reached",
         where=source,
         found=_first_line(error),
-        hint="try again, or read a file; `pip install 'togi[hub]'` updates the client",
+        hint="try again, or run `togi fetch` where there is a network and then with --offline",
     )
 
 
@@ -83,16 +104,23 @@ def open_hub(source: str, *, offline: bool = False) -> Opened:
 
     Raises:
         DataError: the hub has no such data set, config or split.
-        SurroundingsError: the package `datasets` is missing, or the hub cannot be reached.
+        SurroundingsError: the package `datasets` is missing, the hub cannot be reached, or
+            (offline) the data set was never fetched.
     """
-    data = _load(source, offline)
+    if importlib.util.find_spec("datasets") is None:
+        raise SurroundingsError(
+            "hub data sets need the package `datasets`",
+            where=source,
+            hint="pip install 'togi[hub]'",
+        )
+    data = _load_cached(source) if offline else _load(source)
     name = source.removeprefix("hub:")
 
     def read() -> Records:
         try:
             for number, value in enumerate(data, 1):
                 yield Record(f"{name} row {number}", f"{name}:{number}", dict(value))
-        except (OSError, TimeoutError) as error:
-            raise _unreachable(source, offline, error) from error
+        except _network_faults() as error:
+            raise _unreachable(source, error) from error
 
     return Opened(name, "hub data set", read)
