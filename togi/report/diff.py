@@ -8,6 +8,9 @@ from typing import Literal, NamedTuple
 
 _WORDS = re.compile(r"\s+|\w+|[^\w\s]")
 
+SHORT = 3
+"""Letters of an unchanged word that does not part two changes."""
+
 Change = Literal["same", "del", "ins"]
 
 
@@ -35,12 +38,12 @@ Part(change='ins', text='a'), Part(change='same', text=' sum.')]
 
 
 def _joined(blocks: list[tuple[str, str, str]]) -> list[tuple[str, str, str]]:
-    """Let changes that only a blank parts become one: whole phrases read better than confetti."""
+    """Let changes that only a blank or a short word parts become one phrase, easier to read."""
     joined: list[tuple[str, str, str]] = []
     for place, (tag, old, new) in enumerate(blocks):
         inside = 0 < place < len(blocks) - 1
-        blank = tag == "equal" and inside and not old.strip(" ")
-        tag = "replace" if blank or tag != "equal" else "equal"
+        island = inside and "\n" not in old and len(old.strip()) <= SHORT
+        tag = "replace" if island or tag != "equal" else "equal"
         if joined and tag == "replace" == joined[-1][0]:
             _, before, after = joined.pop()
             old, new = before + old, after + new

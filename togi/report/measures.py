@@ -11,8 +11,8 @@ from togi.report.judged import Judged, direction, spoken
 from togi.report.numbers import finite
 from togi.report.plots import IntervalPlot, Mark, interval_plot
 from togi.report.tables import Table, table
-from togi.report.words import look_up
 from togi.report.verdict import differences_table, says, with_interval
+from togi.report.words import look_up
 
 MOST_PLOTTED = 40
 """Measures that get a drawing, over the whole page; further ones are told in tables only."""
@@ -93,7 +93,7 @@ def _levels(
     label: str,
     names: Names,
 ) -> IntervalPlot:
-    kinds = {told.get("candidate"): "good", told.get("baseline"): "open"}
+    kinds = {str(told.get("candidate")): "good", str(told.get("baseline")): "open"}
     marks = [
         _mark(model, one.estimate(model, task, measure), kinds.get(model, "plain"))
         for model in one.models

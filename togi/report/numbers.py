@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
+from datetime import datetime
 from typing import Any
 
 TOO_SMALL = "n too small"
@@ -33,6 +35,19 @@ def decimals(low: float | None, high: float | None) -> int | None:
     if low is None or high is None or high <= low:
         return None
     return min(8, max(0, 1 - math.floor(math.log10((high - low) / 2))))
+
+
+def common_places(values: Iterable[float | None]) -> int:
+    """Return one number of decimals for a column: four digits of its largest value.
+
+    >>> common_places([1.9, 2.645]), common_places([857.0, 862.5]), common_places([3, 180])
+    (3, 1, 0)
+    """
+    known = [abs(value) for value in values if value is not None]
+    largest = max(known, default=0.0)
+    if not largest or all(value == int(value) for value in known):
+        return 0
+    return min(10, max(0, 3 - math.floor(math.log10(largest))))
 
 
 def number(value: Any, places: int | None = None, *, sign: bool = False) -> str:
@@ -118,10 +133,12 @@ def p_value(value: Any) -> str:
 def share(part: float, whole: float) -> str:
     """Return part of whole in per cent.
 
-    >>> share(1, 8), share(1, 0)
-    ('12.5 %', '–')
+    >>> share(1, 8), share(1, 10_000), share(1, 0)
+    ('12.5 %', '< 0.1 %', '–')
     """
-    return f"{100 * part / whole:.3g} %" if whole else "–"
+    if not whole:
+        return "–"
+    return f"{100 * part / whole:.1f} %" if not 0 < part / whole < 0.0005 else "< 0.1 %"
 
 
 def duration(seconds: Any) -> str:
@@ -139,6 +156,19 @@ def duration(seconds: Any) -> str:
     if whole < 3600:
         return f"{whole // 60} min {whole % 60} s"
     return f"{whole // 3600} h {whole % 3600 // 60} min"
+
+
+def moment(value: Any) -> str:
+    """Return a time of ISO 8601 to the minute, other text unchanged, "" for none.
+
+    >>> moment("2026-11-23T14:07:41+00:00"), moment(None)
+    ('2026-11-23 14:07 UTC', '')
+    """
+    try:
+        told_time = datetime.fromisoformat(str(value))
+    except ValueError:
+        return str(value or "")
+    return f"{told_time:%Y-%m-%d %H:%M %Z}".strip()
 
 
 def told(value: Any) -> str:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from togi.report import measures, provenance, samples, selection, training, verdict
+from togi.report import numbers as show
 from togi.report.files import RunFiles, read_run
 from togi.report.glossary import Names
 from togi.report.judged import judged
@@ -73,7 +74,8 @@ def context(files: RunFiles, depth: Depth) -> dict[str, Any]:
     page: dict[str, Any] = {
         "name": str(files.run.get("name") or files.folder.name),
         "folder": files.folder.name,
-        "run": files.run,
+        "model": str(files.run.get("model") or ""),
+        "when": show.moment(files.run.get("finished") or files.run.get("started")),
         "contents": CONTENTS,
         "ids": names.ids,
         "verdict": verdict.head(files, scores, names),
@@ -109,9 +111,9 @@ CONTENTS = (
 
 
 def visible(value: Any) -> Any:
-    """Name the letters that a browser would hide or obey: control letters, turned-round text.
+    r"""Name the letters that a browser would hide or obey: control letters, turned-round text.
 
-    >>> visible("a\\x00b\\u202ec"), visible(3)
+    >>> visible("a\x00b\u202ec"), visible(3)
     ('a⟨U+0000⟩b⟨U+202E⟩c', 3)
     """
     if type(value) is not str:

@@ -7,6 +7,7 @@ fills a phone and a desktop with its letters at the same size, its colours are t
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -57,7 +58,8 @@ class IntervalPlot:
     axis_label: str
     axis: Axis
     rows: tuple[Row, ...]
-    lines: tuple[tuple[float, str], ...]
+    lines: tuple[tuple[float, str, int], ...]
+    """Upright references: place, label, and the row of labels, from below, that has room."""
 
     @property
     def height(self) -> int:
@@ -133,8 +135,18 @@ def interval_plot(
         for m in marks
     )
     told = "; ".join(f"{mark.label}: {mark.reading}" for mark in marks)
-    placed = tuple((scale.at(value), text) for value, text in lines)
+    placed = _apart([(scale.at(value), text) for value, text in lines])
     return IntervalPlot(id, title, f"{axis_label}. {told}.", axis_label, scale, rows, placed)
+
+
+def _apart(lines: list[tuple[float, str]]) -> tuple[tuple[float, str, int], ...]:
+    """Put labels that would touch on rows of their own."""
+    ordered = sorted(lines)
+    close = [place - before < 35 for (before, _), (place, _) in itertools.pairwise(ordered)]
+    rows = [0]
+    for touches in close:
+        rows.append(rows[-1] + 1 if touches else 0)
+    return tuple((*line, row) for line, row in zip(ordered, rows, strict=False))
 
 
 def shorten(label: str, most: int = 32) -> str:
@@ -188,10 +200,14 @@ def line_plot(
     x_label: str,
     y_label: str,
     readings: str = "",
+    span: tuple[float, float] | None = None,
 ) -> LinePlot:
-    """Lay out series of (x, y); an undefined y leaves a gap and is counted."""
+    """Lay out series of (x, y); an undefined y leaves a gap and is counted.
+
+    `span` is the range of x where several plots shall share one; else that of the points.
+    """
     points = [point for line in series.values() for point in line]
-    x_axis = axis([x for x, _ in points], most=4, pad=0.0)
+    x_axis = axis(span or [x for x, _ in points], most=4, pad=0.0)
     y_axis = axis([y for _, y in points], most=4)
     lines = tuple(_line(name, line, x_axis, y_axis) for name, line in series.items())
     # The SVG's y points down and fills the plot's whole height: undo the axis' side margins.

@@ -172,7 +172,7 @@ def _sample(
         {
             "model": model,
             "role": _role(model, sides),
-            "value": show.number(values.get(model)),
+            "value": _value(values, model),
             "parts": _marked(by_model, base, model, depth.letters),
         }
         for model in order
@@ -191,10 +191,14 @@ def _role(model: str, sides: tuple[str, str] | None) -> str:
     return dict(zip(sides or (), ("before", "after"), strict=False)).get(model, "")
 
 
+def _value(values: dict[str, float | None], model: str) -> str:
+    return show.number(values.get(model), show.common_places(values.values()))
+
+
 def _headline(values: dict[str, float | None], sides: tuple[str, str] | None) -> str:
     if not sides:
         return ""
-    before, after = (show.number(values.get(side)) for side in sides)
+    before, after = (_value(values, side) for side in sides)
     return f"{before} → {after}"
 
 

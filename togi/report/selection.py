@@ -48,10 +48,11 @@ def picked(files: RunFiles, names: Names) -> dict[str, Any]:
     """Return the picks side by side, and for each what rose and what fell."""
     every = [(step, files.json(step, "selection.json")) for step in files.steps]
     picks = [(step, pick) for step, pick in every if pick]
+    strongest = max((_strength(pick) for _, pick in picks), default=0.0)
     return {
         "figures": _figures(picks, names) if picks else None,
         "lengths": _lengths(picks, names) if picks else None,
-        "moved": [part for step, pick in picks for part in _moved(step, pick, names)],
+        "moved": [part for step, pick in picks for part in _moved(step, pick, names, strongest)],
     }
 
 
@@ -85,14 +86,19 @@ def _lengths(picks: list[tuple[StepFiles, dict[str, Any]]], names: Names) -> Tab
     return table("Length of the rows", ("rows", "mean", "median"), body)
 
 
-def _moved(step: StepFiles, pick: dict[str, Any], names: Names) -> list[Table]:
+def _strength(pick: dict[str, Any]) -> float:
+    """Return the largest log ratio, so that the bars of all picks share one scale."""
+    entries = (as_dict(e) for key in ("rising", "falling") for e in as_list(pick.get(key)))
+    return max((abs(finite(entry.get("log_ratio")) or 0) for entry in entries), default=0.0)
+
+
+def _moved(step: StepFiles, pick: dict[str, Any], names: Names, strongest: float) -> list[Table]:
     tables = []
     for key, verb in (("rising", "more"), ("falling", "less")):
         found = [as_dict(entry) for entry in as_list(pick.get(key))][:MOST_NGRAMS]
         if not found:
             continue
         ratios = [finite(entry.get("log_ratio")) for entry in found]
-        longest = max((abs(ratio) for ratio in ratios if ratio is not None), default=0) or 1
         rows = [
             (
                 str(entry.get("ngram", "")),
@@ -109,7 +115,7 @@ def _moved(step: StepFiles, pick: dict[str, Any], names: Names) -> list[Table]:
                 f"{step.name}: {verb} frequent than in the pool",
                 ("n-gram", "picked", "pool", "log ratio"),
                 rows,
-                bars=(abs(ratio or 0) / longest for ratio in ratios),
+                bars=(abs(ratio or 0) / (strongest or 1) for ratio in ratios),
                 code=True,
             )
         )

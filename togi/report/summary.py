@@ -9,10 +9,10 @@ from togi.report.files import as_dict, as_list, read_run
 from togi.report.judged import judged, spoken
 from togi.report.judged import verdict as verdict_of
 from togi.report.numbers import finite
-from togi.report.verdict import DECISIONS, NO_VERDICT, facts, says, unfinished, with_interval
+from togi.report.verdict import DECISIONS, NO_VERDICT, facts, says, sentence, with_interval
 
-MOST_GUARDS = 6
-MOST_REASONS = 4
+MOST_GUARDS = 5
+MOST_REASONS = 3
 
 
 def summary(run_folder: Path) -> str:
@@ -26,7 +26,7 @@ def summary(run_folder: Path) -> str:
     decision = str(told.get("decision") or "")
     lines = [
         f"Verdict: {DECISIONS.get(decision, decision or NO_VERDICT).upper()}",
-        f"  {_line(told.get('sentence') or unfinished(files, told))}",
+        f"  {_line(sentence(files, told, decision))}",
     ]
     figures = facts(told, scores)
     if figures:
@@ -34,11 +34,11 @@ def summary(run_folder: Path) -> str:
         lines += ["", *(f"  {label:<{width}}  {_line(text)}" for label, text in figures)]
     lines += _guards(told)
     more = finite(told.get("collect_more"))
-    if more:
-        lines += ["", f"  Collect about {show.number(more)} more samples to tell."]
-    reasons = [_line(reason) for reason in as_list(told.get("reasons"))]
-    if reasons and decision != "accept":
-        lines += ["", *(f"  - {reason}" for reason in _first(reasons, MOST_REASONS))]
+    why = [f"  Collect about {show.number(more)} more samples to tell."] if more else []
+    if decision != "accept":
+        reasons = [f"  - {_line(reason)}" for reason in as_list(told.get("reasons"))]
+        why += _first(reasons, MOST_REASONS)
+    lines += ["", *why] if why else []
     return "\n".join([*lines, "", f"Report: {run_folder / 'report.html'}"])
 
 

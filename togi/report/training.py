@@ -27,18 +27,20 @@ Series = dict[str, list[tuple[float, float | None]]]
 
 def sections(files: RunFiles, names: Names) -> list[dict[str, Any]]:
     """Return one section a training step."""
-    found = []
+    found: list[dict[str, Any]] = []
+    said: set[str] = set()
     for step in files.steps:
         about = files.json(step, "train.json")
         lines = list(files.lines(step, "metrics.jsonl"))
         if about or lines:
-            found.append(_section(step, about, series_of(lines), names))
+            found.append(_section(step, about, series_of(lines), names, said))
     return found
 
 
 def _section(
-    step: StepFiles, about: dict[str, Any], series: Series, names: Names
+    step: StepFiles, about: dict[str, Any], series: Series, names: Names, said: set[str]
 ) -> dict[str, Any]:
+    """Return one training; `said` are the names whose healthy range an earlier one has told."""
     drawn = {key: points for key, points in series.items() if key not in COUNTERS}
     return {
         "id": names.ids("training", step.name),
@@ -46,7 +48,9 @@ def _section(
         "use": step.use,
         "status": step.status,
         "figures": _figures(about, names),
-        "plots": [_plot(step, group, names) for group in families(drawn)[:MOST_PLOTS]],
+        "plots": [
+            _plot(step, group, names, said, _span(drawn)) for group in families(drawn)[:MOST_PLOTS]
+        ],
         "summary": _summary(step, series, names),
         "logged": _logged(step, series),
         "smoothed": max((len(points) for points in drawn.values()), default=0) >= SMOOTH_FROM,
@@ -89,7 +93,14 @@ def families(series: Series) -> list[Series]:
     return [groups[name] for name in sorted(groups, key=rank)]
 
 
-def _plot(step: StepFiles, group: Series, names: Names) -> dict[str, Any]:
+def _span(series: Series) -> tuple[float, float]:
+    places = [at for points in series.values() for at, _ in points]
+    return min(places), max(places)
+
+
+def _plot(
+    step: StepFiles, group: Series, names: Names, said: set[str], span: tuple[float, float]
+) -> dict[str, Any]:
     keys = list(group)
     title = keys[0] if len(keys) == 1 else keys[0].rpartition("/")[0]
     labels = keys if len(keys) == 1 else [key.rpartition("/")[2] for key in keys]
@@ -107,19 +118,22 @@ def _plot(step: StepFiles, group: Series, names: Names) -> dict[str, Any]:
         x_label="step",
         y_label=f"{title}, {counted}" if counted else title,
         readings=readings + ".",
+        span=span,
     )
     healthy = next((word.healthy for word in words if word and word.healthy), "")
-    links = [names(key) for key in keys]
+    healthy = "" if title in said else healthy
+    said.add(title)
+    links = [names(key)._replace(text=label) for key, label in zip(keys, labels, strict=True)]
     return {"plot": plot, "name": title, "links": links, "unit": counted, "healthy": healthy}
 
 
-def value(real: float | None) -> str:
+def value(real: float | None, places: int | None = None) -> str:
     """Return a logged value as text; a loss that is not a number is undefined, whatever n is.
 
     >>> value(None), value(0.6931471)
     ('undefined', '0.6931')
     """
-    return UNDEFINED if real is None else show.number(real)
+    return UNDEFINED if real is None else show.number(real, places)
 
 
 def _figures(about: dict[str, Any], names: Names) -> Table | None:
@@ -145,10 +159,13 @@ def _summary(step: StepFiles, series: Series, names: Names) -> Table | None:
         known = [y for _, y in points if y is not None]
         cells = (points[0][1], points[-1][1], min(known), max(known))
         undefined = len(points) - len(known)
-        rows.append((names(key), *map(value, cells), undefined or ""))
+        places = show.common_places(known)
+        rows.append((names(key), *(value(y, places) for y in cells), undefined or ""))
     if not rows:
         return None
-    columns = ("measure", "first", "last", "lowest", "highest", "undefined")
+    columns = ["measure", "first", "last", "lowest", "highest", "undefined"]
+    if not any(row[-1] for row in rows):
+        columns, rows = columns[:-1], [row[:-1] for row in rows]
     return table(f"{step.name}: what was logged", columns, rows)
 
 
@@ -162,13 +179,15 @@ def _logged(step: StepFiles, series: Series) -> Table | None:
     steps = sorted(by_step)
     if not steps:
         return None
+    places = {key: show.common_places(y for _, y in series[key]) for key in columns}
+
+    def cell(line: dict[str, float | None], key: str) -> str:
+        return value(line[key], places[key]) if key in line else "–"
+
     last = len(steps) - 1
-    places = sorted({round(i * last / max(1, MOST_LINES - 1)) for i in range(MOST_LINES)})
-    shown = [steps[place] for place in places if place <= last]
-    rows = [
-        (f"{at:g}", *(value(by_step[at][key]) if key in by_step[at] else "–" for key in columns))
-        for at in shown
-    ]
+    picked = sorted({round(i * last / max(1, MOST_LINES - 1)) for i in range(MOST_LINES)})
+    shown = [steps[place] for place in picked if place <= last]
+    rows = [(f"{at:g}", *(cell(by_step[at], key) for key in columns)) for at in shown]
     note = (
         "every logged step" if len(shown) == len(steps) else f"{len(shown)} of {len(steps)} steps"
     )

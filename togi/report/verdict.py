@@ -26,7 +26,7 @@ def head(files: RunFiles, judged: list[Judged], names: Names) -> dict[str, Any]:
     return {
         "word": DECISIONS.get(decision, decision or NO_VERDICT),
         "kind": decision.replace(" ", "-") if decision in DECISIONS else "none",
-        "sentence": str(told.get("sentence") or unfinished(files, told)),
+        "sentence": sentence(files, told, decision),
         "collect_more": show.number(more) if more is not None else "",
         "facts": facts(told, judged),
         "plot": _primary_plot(told, judged, names),
@@ -65,6 +65,15 @@ def _primary_plot(told: dict[str, Any], judged: list[Judged], names: Names) -> I
         axis_label=f"difference in {what}, {show.level(change)} interval: {direction(higher)}",
         lines=lines,
     )
+
+
+def sentence(files: RunFiles, told: dict[str, Any], decision: str) -> str:
+    """Return the plain sentence, without the decision that stands above it in large letters."""
+    text = str(told.get("sentence") or unfinished(files, told))
+    opening = f"{decision}: ".casefold()
+    if decision and text.casefold().startswith(opening):
+        text = text[len(opening) :]
+    return text[:1].upper() + text[1:]
 
 
 def unfinished(files: RunFiles, told: dict[str, Any]) -> str:

@@ -39,8 +39,9 @@ TRAINING = {
     "steps": Word("Updates of the trained weights in the whole training."),
     "loss": Word(
         "What training lowers: for imitation (SFT) the mean negative log-probability of the"
-        " answer's tokens, in nats; for preference (DPO) −log σ of the reward margin.",
-        "Falls and levels off. DPO starts at ln 2 = 0.693.",
+        " answer's tokens, in nats; for preference (DPO) −log σ of the reward margin, which starts"
+        " at ln 2 = 0.693.",
+        "Falls and levels off.",
         "Rising or undefined: lower lr. Flat from the start: raise lr or look at the loss mask.",
     ),
     "final_loss": Word("Mean loss of the last tenth of the steps.", "Below the first step's loss."),
