@@ -100,6 +100,17 @@ def test_bfloat16_keeps_masters_and_gradients_in_float32():
         assert (ours - theirs).norm() < 0.02 * theirs.norm()
 
 
+@pytest.mark.parametrize("rows", [1, 16, 17, 40])
+def test_decoding_a_few_rows_equals_the_formula_in_bfloat16(rows):
+    layer, _ = one_layer(torch.bfloat16)
+    x = torch.randn(rows, 6).bfloat16()
+    with torch.no_grad():
+        found = layer(x)
+        exact = plain(layer.float(), x.float())
+    assert found.dtype == torch.bfloat16
+    torch.testing.assert_close(found.float(), exact, rtol=0.02, atol=0.05)
+
+
 def test_the_bfloat16_copies_follow_the_masters():
     layer, x = one_layer(torch.bfloat16)
     with torch.inference_mode():

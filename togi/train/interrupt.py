@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from types import FrameType, TracebackType
 from typing import Any
 
@@ -44,4 +45,5 @@ class Interrupts:
             raise KeyboardInterrupt
         self.requested = True
         name = "Ctrl-C" if number == signal.SIGINT else signal.Signals(number).name
-        self._say(f"{name}: finishing this step and saving; once more leaves at once")
+        with suppress(RuntimeError):  # the signal may strike in the middle of another print
+            self._say(f"{name}: finishing this step and saving; once more leaves at once")
