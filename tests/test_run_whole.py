@@ -1,0 +1,181 @@
+"""The bundled recipes, whole, on a tiny model: with the network cut, twice the same, and dry."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import socket
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+import pytest
+import saved_toys
+
+from togi.commands.recipes import bundled, find_recipe
+from togi.recipe import Recipe, load_recipe
+from togi.run import STEPS, Outcome, run
+from togi.run_dry import dry_run
+from togi.voice import Voice
+
+VERBS = ["Return", "Compute", "Find", "Count", "Make"]
+NOUNS = ["the sum", "the mean", "all words", "each line", "the largest item", "a copy"]
+
+
+def functions(folder: Path, modules: int, start: int) -> Path:
+    """Write modules of functions with docstrings, no two alike."""
+    folder.mkdir()
+    for m in range(modules):
+        parts = []
+        for n in range(2):
+            number = start + 2 * m + n
+            verb, noun = VERBS[number % 5], NOUNS[number % 6]
+            text = f"{verb} {noun} of the values, number {number}, as a plain number."
+            parts.append(f'def f{number}(x):\n    """{text}"""\n    return x + {number}\n')
+        (folder / f"m{m}.py").write_text("\n".join(parts))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a tiny model, two folders of functions, talks and pairs."""
+    folder = tmp_path_factory.mktemp("whole")
+    saved_toys.save(saved_toys.llama(max_position_embeddings=1024), folder / "model")
+    functions(folder / "target", 12, 0)
+    functions(folder / "pool", 16, 1000)
+    talks = [
+        {"messages": [{"role": "user", "content": f"What is {n} and {n}?"},
+                      {"role": "assistant", "content": f"The number is {2 * n}."}]}
+        for n in range(20)
+    ]  # fmt: skip
+    pairs = [{"prompt": f"Say {n}", "chosen": f"number {n}", "rejected": "no"} for n in range(12)]
+    for name, rows in (("chats", talks), ("pairs", pairs)):
+        (folder / f"{name}.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    return folder
+
+
+def quickstart(place: Path) -> Recipe:
+    words = [
+        f"model={place / 'model'}",
+        f"steps.pool.source=python:{place / 'pool'}",
+        f"steps.stdlib.source=python:{place / 'target'}",
+        *(f"steps.{pick}.{key}" for pick in ("dsir", "random") for key in ("k=12", "min_tokens=0")),
+        *(
+            f"steps.sft-{pick}.{key}"
+            for pick in ("dsir", "random")
+            for key in ("steps=2", "batch=4")
+        ),
+        "steps.pairs.limit=4",
+        "steps.pairs.max_tokens=8",
+        "steps.pairs.unfinished=keep",
+        "steps.dpo.batch=4",
+        "steps.judge.tasks.1.limit=2",
+        "steps.judge.tasks.1.sampling.max_tokens=8",
+        "steps.judge.tasks.2.limit=3",
+        "steps.judge.tasks.3.limit=4",
+    ]
+    return load_recipe(find_recipe("quickstart"), STEPS, words)
+
+
+def own_data(place: Path) -> Recipe:
+    words = [
+        f"model={place / 'model'}",
+        f"steps.talks.source={place / 'chats.jsonl'}",
+        f"steps.choices.source={place / 'pairs.jsonl'}",
+        "steps.sft.epochs=0.5",
+        "steps.judge.tasks.1.limit=3",
+        "steps.judge.tasks.2.limit=4",
+    ]
+    return load_recipe(find_recipe("own-data"), STEPS, words)
+
+
+@pytest.fixture
+def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Refuse every connection that leaves this process, name look-ups included."""
+
+    def refuse(*args: Any, **kwargs: Any) -> Any:
+        raise AssertionError("the network was used")
+
+    monkeypatch.setattr(socket.socket, "connect", refuse)
+    monkeypatch.setattr(socket, "getaddrinfo", refuse)
+
+
+def go(recipe: Recipe, folder: Path) -> Outcome:
+    return run(recipe, folder, voice=Voice("quiet", StringIO()), offline=True)
+
+
+def answers(folder: Path) -> dict[str, str]:
+    """Digest what a run found: rows, adapters, judged samples, scores, the verdict."""
+    wanted = {
+        "rows.jsonl", "train.jsonl", "held_out.jsonl", "selection.json", "samples.jsonl",
+        "scores.json", "verdict.json", "adapter_model.safetensors", "adapter_config.json",
+    }  # fmt: skip
+    return {
+        path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in sorted(folder.rglob("*"))
+        if path.name in wanted and "checkpoints" not in path.parts
+    }
+
+
+def test_each_bundled_recipe_is_tested_here():
+    assert set(bundled()) == {"quickstart", "own-data"}
+
+
+@pytest.mark.usefixtures("no_network")
+def test_offline_runs_with_the_network_cut_and_the_same_recipe_and_seed_give_the_same_run(
+    place: Path, tmp_path: Path
+):
+    first = go(quickstart(place), tmp_path / "a")
+    second = go(quickstart(place), tmp_path / "b")
+    assert first.verdict is not None
+    assert first.verdict["decision"] in {"accept", "reject", "cannot tell"}
+    assert first.report is not None
+    assert first.report.stat().st_size < 2_000_000
+    found = answers(tmp_path / "a")
+    assert len([name for name in found if name.endswith(".safetensors")]) >= 3
+    assert found == answers(tmp_path / "b")
+    assert first.verdict == second.verdict
+    notes = json.loads((tmp_path / "a" / "run.json").read_text())
+    assert [step["status"] for step in notes["steps"]] == ["done"] * 12
+
+
+@pytest.mark.usefixtures("no_network")
+def test_own_data_runs_offline_and_goes_on_after_a_change(place: Path, tmp_path: Path):
+    out = StringIO()
+    go(own_data(place), tmp_path / "run")
+    run(own_data(place), tmp_path / "run", voice=Voice("plain", out), offline=True)
+    assert out.getvalue().count("done before, nothing changed") == 8
+
+
+@pytest.mark.usefixtures("no_network")
+def test_a_dry_run_shows_plan_sample_mask_and_cost_and_leaves_nothing(place: Path, tmp_path: Path):
+    out = StringIO()
+    dry_run(quickstart(place), tmp_path / "run", STEPS, Voice("plain", out))
+    said = out.getvalue()
+    assert said.count("would run") == 12
+    assert "⟦" in said
+    assert "<|im_end|>⟧" in said  # the end-of-turn token carries loss
+    assert "% of them trained" in said
+    for step in ("sft-random", "sft-dsir", "dpo"):
+        assert f"forecast of '{step}'" in said
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_dry_run_of_a_done_run_has_nothing_to_say_but_the_plan(place: Path, tmp_path: Path):
+    go(own_data(place), tmp_path / "run")
+    out = StringIO()
+    dry_run(own_data(place), tmp_path / "run", STEPS, Voice("json", out))
+    events = [json.loads(line) for line in out.getvalue().splitlines()]
+    assert {event["done"] for event in events if event["event"] == "plan"} == {True}
+    assert {event["event"] for event in events} == {"say", "plan"}
+
+
+def test_a_dry_run_without_the_model_still_tells_the_plan(
+    place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("TOGI_CACHE", str(tmp_path / "cache"))
+    recipe = load_recipe(find_recipe("own-data"), STEPS)
+    out = StringIO()
+    dry_run(recipe, tmp_path / "run", STEPS, Voice("plain", out))
+    assert out.getvalue().count("would run") == 8
+    assert "togi fetch" in out.getvalue()
