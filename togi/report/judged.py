@@ -53,14 +53,28 @@ class Judged:
         every = [d for d in as_list(self.data.get("differences")) if isinstance(d, dict)]
         return [d for d in every if d.get("task") == task and d.get("measure") == measure]
 
+    def primary(self, task: str) -> str:
+        """Return the name of a task's primary measure, "" where it is not told."""
+        return str(self.tasks.get(task, {}).get("primary_measure") or "")
+
+    def about(self, task: str, measure: str) -> dict[str, Any]:
+        """Return what the run says of a measure: unit, definition, direction, how it is computed.
+
+        A task that has no entry for each measure still describes its primary one.
+        """
+        described = self.tasks.get(task, {})
+        told = as_dict(as_dict(described.get("measures")).get(measure))
+        if told or measure != self.primary(task):
+            return told
+        return {key: described.get(key) for key in ("unit", "definition", "higher_is_better")}
+
     def higher_is_better(self, task: str, measure: str) -> bool | None:
         """Return a measure's direction; None where the run does not tell it.
 
-        The task tells it of its primary measure; of others it follows from any decided difference.
+        Where there is no word of it, it follows from any decided difference.
         """
-        described = self.tasks.get(task, {})
-        told = described.get("higher_is_better")
-        if measure == described.get("primary_measure") and isinstance(told, bool):
+        told = self.about(task, measure).get("higher_is_better")
+        if isinstance(told, bool):
             return told
         for difference in self.differences(task, measure):
             mean = as_dict(difference.get("estimate")).get("mean")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from togi.report import numbers as show
-from togi.report.files import as_dict
+from togi.report.files import as_dict, as_list
 from togi.report.glossary import Names
 from togi.report.judged import Judged, direction, spoken
 from togi.report.numbers import finite
@@ -29,7 +29,7 @@ def sections(judged: list[Judged], told: dict[str, Any], names: Names) -> list[d
                     "id": names.ids("task", task),
                     "title": spoken(task),
                     "step": one.step.name if len(judged) > 1 else "",
-                    "definition": str(about.get("definition") or ""),
+                    "definition": str(about.get("about") or about.get("definition") or ""),
                     "card": _card(about),
                     "measures": [
                         _measure(one, task, name, told, names, plotted + place < MOST_PLOTTED)
@@ -42,40 +42,64 @@ def sections(judged: list[Judged], told: dict[str, Any], names: Names) -> list[d
     return found
 
 
+def remarks(judged: list[Judged]) -> list[str]:
+    """Return what the judging says of all its differences, and of samples without a value."""
+    found = []
+    for one in judged:
+        found += [str(one.data["multiplicity"])] if one.data.get("multiplicity") else []
+        for entry in as_list(one.data.get("undefined")):
+            lost = as_dict(entry)
+            found.append(
+                f"{lost.get('model')} has no value on {show.told(lost.get('samples'))} samples of"
+                f" {spoken(lost.get('task'))}; they are left out of its scores."
+            )
+    return list(dict.fromkeys(found))
+
+
+def models(judged: list[Judged]) -> Table:
+    """Return what was judged: each model's engine, number format and fingerprint."""
+    every = {
+        name: as_dict(told)
+        for one in judged
+        for name, told in as_dict(one.data.get("judged")).items()
+    }
+    keys = list(dict.fromkeys(key for told in every.values() for key in told))
+    rows = [
+        (name, *(show.told(told.get(key))[:40] for key in keys)) for name, told in every.items()
+    ]
+    return table("The models judged", ("model", *map(spoken, keys)), rows, text=range(9))
+
+
 def _compared(one: Judged, task: str) -> list[str]:
     """Return the task's primary measure and those that models were compared on."""
-    primary = one.tasks[task].get("primary_measure")
     every = one.measures(task)
-    return [name for name in every if name == primary or one.differences(task, name)] or every[:1]
+    return [
+        name for name in every if name == one.primary(task) or one.differences(task, name)
+    ] or every[:1]
 
 
-def own_definition(about: dict[str, Any], measure: str) -> str:
-    """Return what a task's own entry says of a measure, "" where it says nothing."""
-    told = about.get("measures")
-    if isinstance(told, list):
-        told = {str(as_dict(entry).get("name")): entry for entry in told}
-    entry = as_dict(told).get(measure)
-    text = entry if isinstance(entry, str) else as_dict(entry).get("definition")
-    if not text and measure == about.get("primary_measure") and not look_up(measure):
-        text = about.get("definition")
+def _definition(one: Judged, task: str, measure: str) -> str:
+    """Return the run's own definition of a measure.
+
+    A task's only definition may be meant for the task: ours goes before it where we have one.
+    """
+    per_measure = as_dict(as_dict(one.tasks[task].get("measures")).get(measure))
+    text = per_measure.get("definition")
+    if not text and not look_up(measure):
+        text = one.about(task, measure).get("definition")
     return str(text or "")
-
-
-def _unit(about: dict[str, Any], measure: str) -> str:
-    told = as_dict(as_dict(about.get("measures")).get(measure)).get("unit")
-    return str(told or (about.get("unit") if measure == about.get("primary_measure") else "") or "")
 
 
 def _measure(
     one: Judged, task: str, measure: str, told: dict[str, Any], names: Names, drawn: bool
 ) -> dict[str, Any]:
-    about, better = one.tasks[task], direction(one.higher_is_better(task, measure))
-    unit = _unit(about, measure)
+    better = direction(one.higher_is_better(task, measure))
+    unit = str(one.about(task, measure).get("unit") or "")
     differences = one.differences(task, measure)
     title = f"{spoken(task)}, {spoken(measure)}"
     label = f"{spoken(measure)}{f', {unit}' if unit and unit != spoken(measure) else ''}: {better}"
     return {
-        "name": names(measure, own_definition(about, measure)),
+        "name": names(measure, _definition(one, task, measure)),
         "direction": better,
         "levels": _levels(one, task, measure, told, title, label, names) if drawn else None,
         "levels_table": _levels_table(one, task, measure, title),
@@ -148,7 +172,7 @@ def _others(one: Judged, task: str, compared: list[str], names: Names) -> Table 
         return None
     rows = [
         (
-            names(measure, own_definition(one.tasks[task], measure)),
+            names(measure, _definition(one, task, measure)),
             *(with_interval(one.estimate(model, task, measure)) for model in one.models),
         )
         for measure in others

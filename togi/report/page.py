@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import re
 from pathlib import Path
@@ -53,6 +54,11 @@ def build(run_folder: Path) -> Path:
 
 def render(files: RunFiles, depth: Depth = DEPTHS[0]) -> str:
     """Return the page as text."""
+    return _template().render(**context(files, depth))
+
+
+@functools.cache
+def _template() -> Any:
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     environment = Environment(
@@ -63,7 +69,7 @@ def render(files: RunFiles, depth: Depth = DEPTHS[0]) -> str:
         lstrip_blocks=True,
         finalize=visible,
     )
-    return environment.get_template("page.html.jinja").render(**context(files, depth))
+    return environment.get_template("page.html.jinja")
 
 
 def context(files: RunFiles, depth: Depth) -> dict[str, Any]:
@@ -80,6 +86,8 @@ def context(files: RunFiles, depth: Depth) -> dict[str, Any]:
         "ids": names.ids,
         "verdict": verdict.head(files, scores, names),
         "measures": measures.sections(scores, told, names),
+        "remarks": measures.remarks(scores),
+        "models": measures.models(scores),
         "guards": verdict.guards(files, scores, names),
         "read": selection.read(files),
         "picked": selection.picked(files, names),

@@ -47,15 +47,23 @@ def dropped(files: RunFiles, names: Names) -> Table:
 
 def _counts(files: RunFiles, step: StepFiles) -> tuple[Counter[str], int]:
     """Return a step's drops by reason and its kept rows, 0 where they are not known."""
-    for name, size in (("rows.json", "n"), ("train.json", "rows"), ("selection.json", "k")):
+    for name, size in (("rows.json", "n"), ("train.json", "rows")):
         about = files.json(step, name)
         told = as_dict(about.get("dropped")) or as_dict(as_dict(about.get("notes")).get("dropped"))
-        counts = {str(why): int(n) for why, value in told.items() if (n := finite(value))}
-        if counts:
-            kept = finite(about.get(size)) if name != "selection.json" else None
-            return Counter(counts), int(kept or 0)
+        if counts := _whole(told):
+            return counts, int(finite(about.get(size)) or 0)
+    about = files.json(step, "selection.json")
+    unread = _whole(as_dict(about.get("dropped")))
+    target = _whole(as_dict(about.get("dropped_target")))
+    counts = unread + Counter({f"{why} (target)": n for why, n in target.items()})
     lines = files.lines(step, "dropped.jsonl")
-    return Counter(str(line.get("reason") or "no reason given") for line in lines), 0
+    counts += Counter(str(line.get("reason") or "no reason given") for line in lines)
+    pool = int(finite(about.get("n_raw")) or 0)
+    return counts, max(0, pool - sum(counts.values()))
+
+
+def _whole(told: dict[str, Any]) -> Counter[str]:
+    return Counter({str(why): int(n) for why, value in told.items() if (n := finite(value))})
 
 
 def recipe(files: RunFiles) -> dict[str, str]:

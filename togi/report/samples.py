@@ -65,36 +65,36 @@ def _values(files: RunFiles, one: Judged) -> dict[str, Values]:
     values: dict[str, Values] = defaultdict(lambda: defaultdict(dict))
     for line in files.lines(one.step, "samples.jsonl"):
         task, model, name = (str(line.get(key)) for key in ("task", "model", "id"))
-        primary = str(one.tasks.get(task, {}).get("primary_measure"))
-        values[task][name][model] = sample_value(as_dict(line.get("measures")), primary)
+        measures, primary = as_dict(line.get("measures")), one.primary(task)
+        values[task][name][model] = sample_value(measures, primary, one.about(task, primary))
     return values
 
 
-def sample_value(measures: dict[str, Any], primary: str) -> float | None:
-    """Return one sample's value of a measure.
+def sample_value(measures: dict[str, Any], primary: str, about: dict[str, Any]) -> float | None:
+    """Return one sample's value of a measure, None where it is undefined.
 
-    Bits per byte are made of nats and bytes, accuracy is `correct`; any other measure must stand
-    in the line by its own name.
+    `about` may say how the value comes from the line: scale · over / per. Without a word of it the
+    value stands in the line by the measure's name; bits per byte are made of nats and bytes.
 
-    >>> round(sample_value({"nats": 6.931, "bytes": 10}, "bits_per_byte"), 3)
+    >>> sample_value({"correct": 1}, "accuracy", {"over": "correct"})
     1.0
-    >>> sample_value({"correct": 1}, "accuracy"), sample_value({}, "accuracy")
-    (1.0, None)
+    >>> round(sample_value({"nats": 6.931, "bytes": 10}, "bits_per_byte", {}), 3)
+    1.0
+    >>> sample_value({}, "accuracy", {})
     """
-    if finite(measures.get(primary)) is not None:
-        return finite(measures[primary])
-    if primary.replace(" ", "_") == "bits_per_byte":
-        nats, size = finite(measures.get("nats")), finite(measures.get("bytes"))
-        return nats / LN2 / size if nats is not None and size else None
-    return finite(measures.get({"accuracy": "correct"}.get(primary, primary)))
+    if primary.replace(" ", "_") == "bits_per_byte" and not about.get("over"):
+        about = {"over": "nats", "per": "bytes", "scale": 1 / LN2}
+    over = finite(measures.get(str(about.get("over") or primary)))
+    per = finite(measures.get(str(about["per"]))) if about.get("per") else 1.0
+    scale = finite(about.get("scale"))
+    return over / per * (1.0 if scale is None else scale) if over is not None and per else None
 
 
 def _chosen(
     one: Judged, task: str, values: Values, sides: tuple[str, str] | None, depth: Depth
 ) -> list[tuple[str, list[str]]]:
     """Return headings and ids: regressions by size, gains by size, then some drawn blindly."""
-    primary = str(one.tasks.get(task, {}).get("primary_measure"))
-    higher = one.higher_is_better(task, primary)
+    higher = one.higher_is_better(task, one.primary(task))
     gains: dict[str, float] = {}
     if sides and higher is not None:
         for name, by_model in values.items():
@@ -141,7 +141,7 @@ def _section(
     depth: Depth,
 ) -> dict[str, Any]:
     sides = _sides(one, told)
-    primary = str(one.tasks.get(task, {}).get("primary_measure") or "")
+    primary = one.primary(task)
     shown = [
         (title, [_sample(one, name, lines[task, name], values[name], sides, depth) for name in ids])
         for title, ids in groups

@@ -8,11 +8,14 @@ from typing import Any
 from togi.report import numbers as show
 from togi.report.files import RunFiles, StepFiles, as_dict, as_list
 from togi.report.glossary import Names
+from togi.report.judged import spoken
 from togi.report.numbers import finite
 from togi.report.tables import Table, table
 
 MOST_NGRAMS = 15
 MOST_LETTERS = 600
+PER = 10_000
+"""n-grams of which the picked and the pool's ones are counted."""
 FIGURES = (
     "method", "n_raw", "n_target", "k", "filtered", "seed", "effective_sample_size", "kl_reduction",
 )  # fmt: skip
@@ -52,8 +55,18 @@ def picked(files: RunFiles, names: Names) -> dict[str, Any]:
     return {
         "figures": _figures(picks, names) if picks else None,
         "lengths": _lengths(picks, names) if picks else None,
+        "options": [
+            (step.name, _options(step, pick))
+            for step, pick in picks
+            if as_dict(pick.get("options"))
+        ],
         "moved": [part for step, pick in picks for part in _moved(step, pick, names, strongest)],
     }
+
+
+def _options(step: StepFiles, pick: dict[str, Any]) -> Table:
+    rows = [(spoken(key), show.told(value)) for key, value in as_dict(pick["options"]).items()]
+    return table(f"{step.name}: how it picked", ("setting", "value"), rows, text=(0, 1))
 
 
 def _figures(picks: list[tuple[StepFiles, dict[str, Any]]], names: Names) -> Table:
@@ -83,7 +96,12 @@ def _lengths(picks: list[tuple[StepFiles, dict[str, Any]]], names: Names) -> Tab
         return None
     names("median")
     body = [(label, *cells) for label, cells in rows.items()]
-    return table("Length of the rows", ("rows", "mean", "median"), body)
+    return table("Length of the rows, in words", ("rows", "mean", "median"), body)
+
+
+def _scaled(share: Any) -> float | None:
+    real = finite(share)
+    return None if real is None else real * PER
 
 
 def _strength(pick: dict[str, Any]) -> float:
@@ -102,8 +120,7 @@ def _moved(step: StepFiles, pick: dict[str, Any], names: Names, strongest: float
         rows = [
             (
                 str(entry.get("ngram", "")),
-                show.number(entry.get("picked")),
-                show.number(entry.get("pool")),
+                *(show.number(_scaled(entry.get(key)), 1) for key in ("picked", "pool")),
                 show.number(entry.get("log_ratio"), 2, sign=True),
             )
             for entry in found
@@ -112,7 +129,7 @@ def _moved(step: StepFiles, pick: dict[str, Any], names: Names, strongest: float
             names(name)
         tables.append(
             table(
-                f"{step.name}: {verb} frequent than in the pool",
+                f"{step.name}: {verb} frequent than in the pool; of {PER:,}",
                 ("n-gram", "picked", "pool", "log ratio"),
                 rows,
                 bars=(abs(ratio or 0) / (strongest or 1) for ratio in ratios),

@@ -6,10 +6,10 @@ import math
 from typing import Any
 
 from togi.report import numbers as show
+from togi.report.curves import SMOOTH_FROM, LinePlot, line_plot
 from togi.report.files import RunFiles, StepFiles
 from togi.report.glossary import Names
 from togi.report.numbers import finite
-from togi.report.plots import SMOOTH_FROM, LinePlot, line_plot
 from togi.report.tables import Table, table
 from togi.report.words import look_up, unit
 

@@ -34,6 +34,11 @@ def head(files: RunFiles, judged: list[Judged], names: Names) -> dict[str, Any]:
         "baseline": str(told.get("baseline") or ""),
         "reasons": [str(reason) for reason in as_list(told.get("reasons"))],
         "rule": _rule(told, names),
+        "also_told": [
+            str(entry["sentence"])
+            for entry in as_list(told.get("also"))
+            if as_dict(entry).get("sentence")
+        ],
         "also": differences_table(
             "Other comparisons, outside of the verdict",
             [entry for entry in as_list(told.get("also")) if isinstance(entry, dict)],
@@ -84,8 +89,9 @@ def unfinished(files: RunFiles, told: dict[str, Any]) -> str:
     status = str(files.run.get("status") or "not finished")
     if status == "done":
         return "The run is done; its recipe asks for no verdict, or left none."
+    state = {"running": "is still running", "stopped": "was stopped", "failed": "failed"}
     return (
-        f"The run is {status}: {done} of {len(files.steps)} steps are done."
+        f"The run {state.get(status, f'is {status}')}: {done} of {len(files.steps)} steps are done."
         " Running the same command again continues it."
     )
 

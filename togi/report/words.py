@@ -201,8 +201,8 @@ SELECTION = {
     ),
     "kl_reduction": Word(
         "How much nearer to the target the picked rows' n-grams are than the pool's, in nats.",
-        "Above the random control's, which is near 0.",
-        "Near 0: the pool already looks like the target, or nothing in it does.",
+        "Above the random control's.",
+        "Not above it: the pool already looks like the target, or nothing in it does.",
     ),
     "log_ratio": Word(
         "Natural logarithm of an n-gram's share among the picked rows over its share in the pool.",
@@ -245,6 +245,8 @@ VERDICT = {
     "correction": Word("How the intervals are widened because several questions are asked."),
     "improved": Word("The primary measure's whole interval lies above what is required."),
     "not_improved": Word("The primary measure's whole interval lies below what is required."),
+    "power": Word("The chance that the samples asked for by “collect more” settle the verdict."),
+    "multiplicity": Word("How p and intervals are corrected because several questions are asked."),
     "alpha": Word("The risk of a false alarm that the rule accepts."),
 }
 
