@@ -190,11 +190,17 @@ def tree_attention(
         SurroundingsError: the model wants something of attention that a tree does not offer yet.
     """
     if tree is None:
-        raise TypeError("a model with togi's attention needs `tree=` in its forward")
+        raise SurroundingsError(
+            "the model does not hand on to its attention what its forward is given, so togi "
+            "cannot pack for it",
+            where=type(module).__name__,
+            hint="serve it behind an OpenAI-compatible endpoint and judge that",
+        )
     scale = query.shape[-1] ** -0.5 if scaling is None else scaling
     layer = int(getattr(module, "layer_idx", 0))
     depth = tree.depth
-    _refuse_unsupported(module, depth, dropout, attention_mask, kwargs)
+    uneven = value.shape[-1] != query.shape[-1]
+    _refuse_unsupported(module, depth, dropout, attention_mask, uneven, kwargs)
     if isinstance(tree, DecodeState):
         return tree.attend(layer, query[0], key[0], value[0], scale)[None], None
     k, v = key[0], value[0]
@@ -216,13 +222,19 @@ def _refuse_unsupported(
     depth: int,
     dropout: float,
     mask: Tensor | None,
+    uneven: bool,
     kwargs: dict[str, Any],
 ) -> None:
-    window = kwargs.get("sliding_window")
+    # Families whose mask alone knows of a window do not hand it on, but their config tells.
+    config = getattr(module, "config", None)
+    window = kwargs.get("sliding_window", getattr(config, "sliding_window", None))
+    chunk = getattr(config, "attention_chunk_size", None)
     faults = {
         "attention dropout while training": bool(dropout) and module.training,
         "an attention mask of its own": mask is not None,
         f"a sliding window of {window} over {depth} tokens": window is not None and depth > window,
+        f"attention in chunks of {chunk} over {depth} tokens": chunk is not None and depth > chunk,
+        "values of another width than keys": uneven,
         "soft-capped attention scores": kwargs.get("softcap") is not None,
         "attention sinks": kwargs.get("s_aux") is not None,
     }

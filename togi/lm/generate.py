@@ -40,6 +40,7 @@ class _Row:
     prompt: int
     draw: int
     uniforms: np.ndarray
+    room: int
     ids: list[int] = field(default_factory=list)
     logprobs: list[float] = field(default_factory=list)
     text: str | None = None
@@ -52,16 +53,20 @@ def generate(
     prompts: Sequence[tuple[int, ...]],
     sampling: Sampling,
     stop_ids: frozenset[int],
+    *,
+    longest: int = 1 << 30,
 ) -> list[list[Generated]]:
-    """Draw `sampling.n` answers for each prompt of token ids, in the order asked."""
+    """Draw `sampling.n` answers for each prompt of token ids, in the order asked.
+
+    An answer that fills the model's `longest` positions ends there, as with `max_tokens`.
+    """
     distinct = list(dict.fromkeys(prompts))
     # Prompts of like length stand together: they share a batch with little room wasted.
     distinct.sort(key=len)
     answers: dict[tuple[int, ...], list[Generated]] = {}
     for batch in _batches(model, distinct, sampling):
-        for prompt, rows in zip(batch, _draw(model, tokenizer, batch, sampling, stop_ids),
-                                strict=True):  # fmt: skip
-            answers[prompt] = rows
+        drawn = _draw(model, tokenizer, batch, sampling, stop_ids, longest)
+        answers.update(zip(batch, drawn, strict=True))
     return [answers[p] for p in prompts]
 
 
@@ -90,10 +95,11 @@ def _draw(
     prompts: list[tuple[int, ...]],
     sampling: Sampling,
     stop_ids: frozenset[int],
+    longest: int,
 ) -> list[list[Generated]]:
     last, prefix = _read(model, prompts)
     rows = [
-        _Row(p, d, _uniforms(ids, d, sampling))
+        _Row(p, d, _uniforms(ids, d, sampling), min(sampling.max_tokens, longest + 1 - len(ids)))
         for p, ids in enumerate(prompts)
         for d in range(sampling.n)
     ]
@@ -209,7 +215,7 @@ def _done(row: _Row, tokenizer: Any, sampling: Sampling, stop_ids: frozenset[int
             cuts = [whole.find(s) for s in sampling.stop if s in whole]
             row.text, row.finish = whole[: min(cuts)], "stop"
             return True
-    return len(row.ids) >= sampling.max_tokens
+    return len(row.ids) >= row.room
 
 
 def _finished(row: _Row, tokenizer: Any) -> Generated:

@@ -12,6 +12,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.utils.checkpoint import checkpoint
 
 ROWS = 256
 "Rows of logits held at a time: 50 MB in float32 at a vocabulary of 49,152."
@@ -89,9 +90,7 @@ def _trained_head(
         return hit - logits.logsumexp(1), hit.detach() >= logits.detach().amax(1)
 
     parts = [
-        torch.utils.checkpoint.checkpoint(
-            chunk, hidden[i : i + ROWS], weight, targets[i : i + ROWS], use_reentrant=False
-        )
+        checkpoint(chunk, hidden[i : i + ROWS], weight, targets[i : i + ROWS], use_reentrant=False)
         for i in range(0, len(targets), ROWS)
     ]
     return TokenScores(torch.cat([p[0] for p in parts]), torch.cat([p[1] for p in parts]))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 from collections.abc import Callable, Sequence
 from functools import cached_property
@@ -11,15 +12,17 @@ from typing import Any
 import numpy as np
 import torch
 
-from togi.errors import SurroundingsError, UsageError
+from togi.errors import DataError, SurroundingsError, UsageError
 from togi.lm import attention
 from togi.lm.base import Generated, Sampling, Scored
 from togi.lm.forward import Request, answer_scores, stream_scores
 from togi.rows.chat import Renderer
+from togi.rows.template import PROBE
 from togi.rows.types import Prompt
 
 PACK_TOKENS = 2048
 "New tokens of one forward pass when scoring: large enough for the products, small for the cache."
+ELSEWHERE = "serve it behind an OpenAI-compatible endpoint and judge that"
 
 
 class LocalModel:
@@ -81,7 +84,18 @@ class LocalModel:
             answer = self.renderer.answer_ids(context, continuation)
         if not answer:
             raise UsageError("a continuation to score is empty", where=self.name)
+        self._fits(len(prompt) + len(answer) - 1)  # the last token is only predicted
         return Request(prompt + answer, len(prompt))
+
+    def _fits(self, tokens: int) -> None:
+        if tokens > self.longest:
+            raise DataError(
+                "a text is longer than the model can read",
+                where=self.name,
+                found=f"{tokens} tokens",
+                expected=f"at most {self.longest}",
+                hint="shorten or split the longest texts, or choose a model with more positions",
+            )
 
     def score(self, contexts: Sequence[Prompt], continuations: Sequence[str]) -> list[Scored]:
         """Score each continuation after its context; see `LanguageModel.score`."""
@@ -109,7 +123,20 @@ class LocalModel:
         from togi.lm.generate import generate
 
         ids = [self.renderer.prompt_ids(p) for p in prompts]
-        return generate(self.model, self.tokenizer, ids, sampling, self.stop_ids)
+        self._fits(max(map(len, ids), default=0))
+        ends = self.stop_ids | self._turn_ends(prompts)
+        return generate(self.model, self.tokenizer, ids, sampling, ends, longest=self.longest)
+
+    def _turn_ends(self, prompts: Sequence[Prompt]) -> set[int]:
+        """Return the token that ends the assistant's turn; base models often do not name it.
+
+        Training ends each answer with it, so an answer that is drawn must end there too.
+        """
+        for prompt in prompts:
+            if not isinstance(prompt, str):
+                with contextlib.suppress(DataError):  # templates that cannot be trained with
+                    return {self.renderer.answer_ids(prompt, PROBE)[-1]}
+        return set()
 
 
 def load_local(
@@ -146,16 +173,23 @@ def load_local(
     kind, reason = _dtype(dtype, place)
     say(f"model {name or folder.name}: {place}, {str(kind).removeprefix('torch.')} ({reason})")
     try:
-        model = AutoModelForCausalLM.from_pretrained(
+        model: Any = AutoModelForCausalLM.from_pretrained(
             folder, dtype=kind, attn_implementation=attention.NAME, local_files_only=True,
             use_safetensors=True,
         )  # fmt: skip
         tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
     except (OSError, ValueError, KeyError) as error:
+        if attention.NAME in str(error):
+            raise SurroundingsError(
+                "this model family does not use transformers' attention registry, so togi cannot "
+                "pack for it",
+                where=name or folder.name,
+                hint=ELSEWHERE,
+            ) from error
         raise SurroundingsError(
             "the model could not be loaded",
             where=str(folder),
-            found=str(error).splitlines()[0],
+            found=(str(error).splitlines() or [type(error).__name__])[0],
             hint="a folder with config.json, safetensors weights and a tokenizer is needed",
         ) from error
     model = model.to(place).eval().requires_grad_(False)
@@ -215,16 +249,25 @@ def _dtype(dtype: str, device: torch.device) -> tuple[torch.dtype, str]:
 
 
 def _probe(model: Any, name: str) -> None:
-    """Check that tree, head and the family's own forward agree, before anything depends on it."""
-    ids = tuple(i % model.config.get_text_config().vocab_size for i in (11, 7, 301, 45, 7, 19, 2))
-    ours = answer_scores(model, [Request(ids, 1), Request((*ids[:4], 23, 5), 4)])
-    model.set_attn_implementation("eager")
-    with torch.no_grad():
-        logits = model(torch.tensor([ids], device=model.device), use_cache=False).logits[0]
-    model.set_attn_implementation(attention.NAME)
-    wanted = torch.tensor(ids[1:], device=model.device)[:, None]
-    theirs = logits[:-1].double().log_softmax(-1).gather(1, wanted)[:, 0]
-    gap = (ours.tokens.logprobs[: len(theirs)].double() - theirs).abs().max().item()
+    """Check that tree, head and the family's own forward agree, before anything depends on it.
+
+    The two sequences part halfway, so that a part of the family which looks at neighbouring rows
+    instead of ancestors (a convolution, a recurrence, positions counted by row) shows as well.
+    """
+    size = model.config.get_text_config().vocab_size
+    endings = ((7, 19, 2), (23, 5, 8))
+    sequences = [tuple(i % size for i in (11, 7, 301, 45, *ending)) for ending in endings]
+    try:
+        scores = answer_scores(model, [Request(ids, 1) for ids in sequences])
+        theirs = torch.cat([_own_logprobs(model, ids) for ids in sequences])
+    except (AttributeError, IndexError, KeyError, RuntimeError, TypeError, ValueError) as error:
+        raise SurroundingsError(  # what foreign code raises at an input it does not foresee
+            "this model family does not run through togi's token tree",
+            where=name,
+            found=f"{type(error).__name__}: {error}".splitlines()[0],
+            hint=ELSEWHERE,
+        ) from error
+    gap = (scores.tokens.logprobs.double() - theirs).abs().max().item()
     limit = 0.25 if model.dtype in (torch.bfloat16, torch.float16) else 1e-2
     if not gap <= limit:
         raise SurroundingsError(
@@ -232,5 +275,17 @@ def _probe(model: Any, name: str) -> None:
             where=name,
             found=f"log-probabilities that differ by {gap:.3g}",
             expected=f"at most {limit}",
-            hint="its head or attention has a part that togi does not know; judge an endpoint",
+            hint=f"its head or layers have a part that togi does not know; {ELSEWHERE}",
         )
+
+
+@torch.no_grad()
+def _own_logprobs(model: Any, ids: tuple[int, ...]) -> torch.Tensor:
+    """Return the log-probabilities of ids[1:] by the family's own forward and head."""
+    model.set_attn_implementation("eager")
+    try:
+        given = torch.tensor([ids], device=model.device)
+        logprobs = model(given, use_cache=False).logits[0].double().log_softmax(-1)
+        return logprobs[:-1].gather(1, given[0, 1:, None])[:, 0]
+    finally:
+        model.set_attn_implementation(attention.NAME)
