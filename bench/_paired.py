@@ -66,13 +66,18 @@ def run(argv: Sequence[str], *, cwd: Path = ROOT) -> Result:
         written = Path(folder) / "result.json"
         environment = {**os.environ, "PYTHONPATH": str(ROOT), "TOKENIZERS_PARALLELISM": "false"}
         before, own, began = psutil.cpu_times(), _own_cpu(), time.perf_counter()
-        child = subprocess.Popen([*argv, str(written)], cwd=cwd, env=environment)
-        watch = _Memory(child.pid)
-        code = child.wait()
+        with open(Path(folder) / "log", "w+") as log:
+            child = subprocess.Popen(
+                [*argv, str(written)], cwd=cwd, env=environment, stdout=log, stderr=log
+            )
+            watch = _Memory(child.pid)
+            code = child.wait()
+            log.seek(0)
+            said = log.read()
         wall, peak = time.perf_counter() - began, watch.stop()
         foreign = _busy(before, psutil.cpu_times()) - (_own_cpu() - own)
         if code:
-            raise SystemExit(f"exit code {code}: {' '.join(argv)}")
+            raise SystemExit(f"{said[-4000:]}\nexit code {code}: {' '.join(argv)}")
         payload = json.loads(written.read_text())
     value = payload["value"] if "value" in payload else payload["work"] / payload["seconds"]
     share = max(0.0, foreign) / (wall * (psutil.cpu_count() or 1))

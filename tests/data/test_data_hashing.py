@@ -125,7 +125,8 @@ def test_word_order_and_borders_matter_to_the_fast_hash() -> None:
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"order": 0}, {"buckets": 1}, {"buckets": MOST_BUCKETS + 1}, {"hash": "fsat"}]
+    "wrong",
+    [{"order": 0}, {"buckets": 1}, {"buckets": MOST_BUCKETS + 1}, {"hash": "fsat"}, {"words": "x"}],
 )
 def test_features_that_make_no_sense_are_refused(wrong) -> None:
     with pytest.raises(UsageError):

@@ -17,7 +17,7 @@ from togi.data.kernels.table import (
     SHA_WORDS,
     WAITING,
 )
-from togi.data.letters import letters
+from togi.data.letters import Engine, letters
 from togi.data.native import kernels
 from togi.errors import UsageError, nearest
 
@@ -28,11 +28,14 @@ MOST_BUCKETS = 1 << 29  # so that the sum of eight remainders stays below 2^64
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Features:
-    """What is counted: all n-grams of orders 1 to `order`, hashed into `buckets`.
+    r"""What is counted: all n-grams of orders 1 to `order`, hashed into `buckets`.
 
     Attributes:
         order: longest n-gram, in words.
         buckets: m, 2 to 2^29.
+        words: "regex" splits `\w+|[^\w\s]+` by the package of that name, as the reference with
+            NLTK 3.10 and later; "re" by Python's own classes, as with NLTK up to 3.9. They differ
+            in combining marks, superscript digits and a few control characters.
         hash: "exact" is int(SHA-256(n-gram)) mod m, as in the paper's own package; "fast" is
             the 64-bit mix of `togi.data.kernels.hashing`, with the same words and another hash.
     """
@@ -40,6 +43,7 @@ class Features:
     order: int = 2
     buckets: int = 10_000
     hash: Hash = "fast"
+    words: Engine = "regex"
 
     def __post_init__(self) -> None:
         if self.order < 1:
@@ -53,6 +57,8 @@ class Features:
         if self.hash not in ("fast", "exact"):
             problem = f"there is no hash {self.hash!r}"
             raise UsageError(problem, hint=nearest(str(self.hash), ["fast", "exact"]))
+        if self.words not in ("regex", "re"):
+            raise UsageError(f"words cannot be {self.words!r}", expected="regex or re")
 
     @property
     def index_type(self) -> type[np.uint16] | type[np.uint32]:
@@ -145,7 +151,7 @@ class Featuriser:
     def __init__(self, features: Features) -> None:
         self.features = features
         self.counts = np.zeros(features.buckets, dtype=np.int64)
-        self._run, self._letters = kernels(), letters()
+        self._run, self._letters = kernels(), letters(features.words)
         self._scratch: dict[str, np.ndarray] = {}
         m = features.buckets
         self._powers = np.array([pow(2, 32 * (7 - i), m) for i in range(8)] + [m], dtype=np.uint64)
@@ -224,7 +230,7 @@ class Featuriser:
         return Words(self._scratch["text"], self._scratch["starts"], self._scratch["ends"])
 
     def words(self, texts: Sequence[str]) -> list[list[str]]:
-        r"""Lower-case and split each text, as `re.findall(r"\w+|[^\w\s]+", text.lower())`."""
+        r"""Lower-case and split each text, as `findall(r"\w+|[^\w\s]+", text.lower())`."""
         ends = np.cumsum(self.texts(texts).words).tolist()
         words = self.last_words()
         return [words[start:end] for start, end in zip([0, *ends], ends, strict=False)]

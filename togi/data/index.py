@@ -228,7 +228,7 @@ class _Builder:
         spill: Path | None,
     ) -> NgramIndex:
         kernels()  # both are made once, before threads ask for them
-        letters()
+        letters(self.features.words)
         file = None if spill is None else _temporary(spill)
 
         def work(block: _Block) -> tuple[_Block, Part]:

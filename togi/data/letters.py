@@ -1,19 +1,25 @@
-"""Tables of the running Python's own idea of word characters, spaces and lower case.
+r"""Tables of what the installed engines take for word characters, spaces and lower case.
 
-Asked of `re` and `str.lower` for all 1,114,112 code points at once (about 60 ms), so that the
-kernels split and lower-case exactly as Python does, whatever its Unicode version.
+Asked of the regular expressions and of `str.lower` for all 1,114,112 code points at once (about
+0.1 s), so that the kernels split and lower-case exactly as they do, whatever their Unicode version.
+
+Two engines split words: Python's `re`, and the package `regex`, whose `\w` also holds combining
+marks (so that Hindi, Thai or decomposed accents stay whole) but no superscript digits. NLTK's
+WordPunct, with which the reference splits, used `re` up to 3.9 and uses `regex` since 3.10.
 """
 
 from __future__ import annotations
 
 import functools
-import re
-from typing import NamedTuple
+import importlib
+from types import ModuleType
+from typing import Literal, NamedTuple, TypeAlias
 
 import numpy as np
 
 from togi.data.kernels.table import CASED, IGNORABLE, OTHER, SPACE, WORD
 
+Engine: TypeAlias = Literal["regex", "re"]
 CODE_POINTS = 0x110000
 DOTTED_I, SIGMA, FINAL_SIGMA = 0x130, "\u03a3", 0x3C2
 STEP = 0x10000  # code points asked at a time, to keep the strings small
@@ -31,9 +37,13 @@ class Letters(NamedTuple):
     kinds: np.ndarray
 
 
-def _mark(kinds: np.ndarray, pattern: str, text: str, first: int, kind: int) -> None:
-    for run in re.finditer(pattern, text):
-        kinds[first + run.start() : first + run.end()] = kind
+def _classes(engine: ModuleType, text: str) -> np.ndarray:
+    """Class of each character of the text."""
+    classes = np.full(len(text), OTHER, dtype=np.uint8)
+    for pattern, kind in ((r"\w+", WORD), (r"\s+", SPACE)):
+        for run in engine.finditer(pattern, text):
+            classes[run.start() : run.end()] = kind
+    return classes
 
 
 def _asked(before: str, codes: np.ndarray) -> np.ndarray:
@@ -47,20 +57,20 @@ def _asked(before: str, codes: np.ndarray) -> np.ndarray:
 
 
 @functools.cache
-def letters() -> Letters:
-    """Return the tables of this Python.
+def letters(engine: Engine = "regex") -> Letters:
+    """Return the tables of that engine of regular expressions and of this Python.
 
-    >>> tables = letters()
+    >>> tables = letters("re")
     >>> chr(tables.lower[ord("\u00c4")]), [int(tables.kinds[ord(c)]) & 3 for c in " a."]
     ('\u00e4', [0, 1, 2])
     """
     lower = np.arange(CODE_POINTS, dtype=np.int32)
-    kinds = np.full(CODE_POINTS, OTHER, dtype=np.uint8)
+    kinds = np.empty(CODE_POINTS, dtype=np.uint8)
+    expressions = importlib.import_module(engine)
     for first in range(0, CODE_POINTS, STEP):
         codes = np.arange(first, first + STEP, dtype="<u4")
         text = codes.tobytes().decode("utf-32-le", "surrogatepass")
-        _mark(kinds, r"\w+", text, first, WORD)
-        _mark(kinds, r"\s+", text, first, SPACE)
+        kinds[codes] = _classes(expressions, text)
         answers = _asked("a", codes)
         lower[codes] = answers[:, 1]
         # Sigma is final behind "a" + c if c is cased or looked through, behind "1" + c if cased.

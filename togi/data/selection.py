@@ -13,6 +13,7 @@ from togi.data.explain import length_summary, rising_and_falling
 from togi.data.features import Features, Hash
 from togi.data.importance import Fit, effective_sample_size, fit, gumbel_top_k, kl_reduction
 from togi.data.index import NgramIndex, merged
+from togi.data.letters import Engine
 from togi.errors import UsageError
 from togi.stats.rng import derive
 
@@ -23,6 +24,8 @@ class Options:
 
     hash: Hash = "fast"
     "`exact`: SHA-256 modulo m, as the reference; `fast`: the same words, a quicker hash."
+    words: Engine = "regex"
+    "Which `\\w` splits words: `regex` (reference with NLTK 3.10 and later) or Python's `re`."
     order: int = 2
     "Longest n-gram, in words."
     buckets: int = 10_000
@@ -55,7 +58,7 @@ class Options:
     @property
     def features(self) -> Features:
         """What is counted."""
-        return Features(order=self.order, buckets=self.buckets, hash=self.hash)
+        return Features(order=self.order, buckets=self.buckets, hash=self.hash, words=self.words)
 
     @property
     def threads(self) -> int:
@@ -104,11 +107,11 @@ def choose(
         raise UsageError(
             "a target is wanted", hint="name files or rows like those you want more of"
         )
-    groups = list(targets) if options.separate_targets else [merged(targets)] * bool(targets)
+    groups = list(targets) if options.separate_targets else _together(targets)
     fits = tuple(fit(pool.counts, group.counts, options.smoothing) for group in groups)
     columns = _log_weights(pool, fits, options)
     allowed = pool.words >= options.min_tokens
-    quotas = [k] if len(columns) == 1 else _quotas(k, groups, options)
+    quotas = [k] if options.random else _quotas(k, groups, options)
     picked = _fill_quotas(columns, allowed, quotas, options)
     report = _report(pool, groups, allowed, picked, options)
     counts = pool.counts_of(picked)
@@ -123,6 +126,10 @@ def choose(
         fits=fits,
         report=report,
     )
+
+
+def _together(targets: Sequence[NgramIndex]) -> list[NgramIndex]:
+    return [merged(targets)] if targets else []
 
 
 def _log_weights(pool: NgramIndex, fits: Sequence[Fit], options: Options) -> list[np.ndarray]:

@@ -60,6 +60,8 @@ class DsirSettings(RandomSettings):
     "Rows of the kind that is wanted: an earlier step's rows."
     hash: Literal["fast", "exact"] = "fast"
     "`exact` is the reference package's SHA-256; `fast` splits the same words and hashes quicker."
+    words: Literal["regex", "re"] = "regex"
+    "Which `\\w` splits words: `regex` (reference with NLTK 3.10 and later) or Python's `re`."
     order: int = Field(default=2, ge=1)
     "Longest n-gram, in words."
     buckets: int = Field(default=10_000, ge=2)

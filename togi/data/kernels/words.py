@@ -1,8 +1,8 @@
-r"""Lower-case documents and split them as Python's `re.findall(r"\w+|[^\w\s]+", text.lower())`.
+r"""Lower-case documents and split them as `findall(r"\w+|[^\w\s]+", text.lower())` does.
 
 The result is one buffer of lower-cased UTF-8 and the bytes [start, end) of each word in it.
-What is a word character, a space, and lower case comes from tables that the running Python
-made (`togi.data.letters`), so that the answer is Python's own.
+What is a word character, a space, and lower case comes from tables that the installed engine
+of regular expressions and the running Python made (`togi.data.letters`), so the answer is theirs.
 """
 
 from __future__ import annotations
