@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -97,66 +96,47 @@ def run_pairs(settings: PairsSettings, work: Work) -> dict[str, Any]:
     return {"rows": "rows.jsonl", "n": n}
 
 
-def forecast(settings: TrainSettings, work: Work) -> dict[str, float | int | str]:
-    """Measure one step without updating anything; returns time and memory to expect.
+def forecast(settings: TrainSettings, work: Work) -> dict[str, float]:
+    """Measure two steps without changing a weight; returns what the whole step will cost.
 
-    Keys: rows, steps, seconds (all steps), memory_mb (resident at the peak seen), tokens_per_s,
-    tokens_mean, tokens_max.
+    Keys: rows, dropped, steps, tokens, tokens_mean and tokens_max of a row, tokens_per_s,
+    seconds of all steps, memory_mb of the process at its peak.
     """
-    from togi.align.dpo import Dpo, dpo_items
-    from togi.align.sft import Sft, sft_items
-    from togi.train.loop import memory_mb
+    from togi.train.forecast import forecast as measured
 
     model = _open(settings, work)
-    renderer, rows = _renderer(model, settings), _rows(work, settings.rows)
-    objective: Any
-    if isinstance(settings, DpoSettings):
-        objective = Dpo(beta=settings.beta)
-        items, dropped = dpo_items(rows, renderer)
-        items = [_with_zero_reference(item) for item in items]
-    else:
-        objective = Sft()
-        items, dropped = sft_items(rows, renderer)
+    objective, items, dropped = _unreferenced(settings, work, _renderer(model, settings))
     _need(items, dropped, work)
-    costs = sorted(objective.cost(item) for item in items)
-    batch = _typical(items, objective, settings.batch)
-    seconds, tokens = _measured(model.model, objective, batch, settings.micro_tokens)
-    steps = _config(settings, work).total_steps(len(items))
+    costs = [objective.cost(item) for item in items]
+    found = measured(model.model, objective, items, _config(settings, work))
     return {
         "rows": len(items),
         "dropped": sum(dropped.values()),
-        "steps": steps,
-        "seconds": seconds * steps,
-        "memory_mb": memory_mb(),
-        "tokens_per_s": tokens / seconds,
+        "steps": found.steps,
+        "tokens": found.tokens,
         "tokens_mean": sum(costs) / len(costs),
-        "tokens_max": costs[-1],
+        "tokens_max": max(costs),
+        "tokens_per_s": found.tokens / found.seconds,
+        "seconds": found.seconds,
+        "memory_mb": found.memory_mb,
     }
 
 
-def _with_zero_reference(item: Any) -> Any:
+def _unreferenced(
+    settings: TrainSettings, work: Work, renderer: Any
+) -> tuple[Any, list[Any], Counter[str]]:
+    """Return objective and items; DPO's reference counts as zero, which costs the same."""
     from dataclasses import replace
 
-    return replace(item, reference_chosen=0.0, reference_rejected=0.0)
+    from togi.align.dpo import Dpo, dpo_items
+    from togi.align.sft import Sft, sft_items
 
-
-def _typical(items: Sequence[Any], objective: Any, batch: int) -> list[Any]:
-    """Return a batch whose items spread evenly over the lengths."""
-    ordered = sorted(items, key=objective.cost)
-    return [ordered[(2 * i + 1) * len(ordered) // (2 * batch)] for i in range(batch)]
-
-
-def _measured(model: Any, objective: Any, items: list[Any], micro: int) -> tuple[float, int]:
-    from togi.train.update import accumulate
-
-    tokens = sum(objective.cost(item) for item in items)
-    took = 0.0
-    for _ in range(2):  # the first pass warms caches up
-        began = time.perf_counter()
-        accumulate(model, objective, items, micro)
-        took = time.perf_counter() - began
-        model.zero_grad(set_to_none=True)
-    return took, tokens
+    rows = _rows(work, settings.rows)
+    if not isinstance(settings, DpoSettings):
+        return Sft(), *sft_items(rows, renderer)
+    pairs, dropped = dpo_items(rows, renderer)
+    zero = [replace(item, reference_chosen=0.0, reference_rejected=0.0) for item in pairs]
+    return Dpo(beta=settings.beta), zero, dropped
 
 
 def _train(
@@ -259,7 +239,8 @@ def _judge(settings: TrainSettings, work: Work, model: Any) -> Any:
     from togi.align.sft import sft_items
     from togi.lm.forward import stream_scores
 
-    items, _ = sft_items(_rows(work, settings.judge_rows), _renderer(model, settings))
+    items, dropped = sft_items(_rows(work, settings.judge_rows), _renderer(model, settings))
+    _need(items, dropped, work, purpose="judge by")
     requests = [item.request for item in items[: settings.judge_limit]]
 
     def judge(module: Any, step: int) -> Mapping[str, float]:
@@ -272,17 +253,19 @@ def _judge(settings: TrainSettings, work: Work, model: Any) -> Any:
     return judge
 
 
-def _need(items: Sequence[Any], dropped: Counter[str], work: Work) -> None:
+def _need(
+    items: Sequence[Any], dropped: Counter[str], work: Work, purpose: str = "train on"
+) -> None:
     if not items:
         raise DataError(
-            "no row is left to train on",
+            f"no row is left to {purpose}",
             where=work.name,
             found=dict_text(dropped) or "an empty data set",
             hint="raise max_tokens, or look at the rows that were dropped",
         )
     if dropped:
         with contextlib.suppress(OSError):
-            work.say(f"left out: {dict_text(dropped)}")
+            work.say(f"rows to {purpose}, left out: {dict_text(dropped)}")
 
 
 def dict_text(counts: Mapping[str, int]) -> str:
