@@ -109,8 +109,9 @@ def generate(job: dict[str, Any]) -> dict[str, Any]:
     began = time.perf_counter()
     drawn = draw(local.model, local.tokenizer, prompts, Sampling(**settings), frozenset())
     took = time.perf_counter() - began
+    exact = load_local(Path(job["model"]), dtype="float32", say=quiet)
     greedy = draw(
-        local.model, local.tokenizer, prompts[:4], Sampling(temperature=0, max_tokens=16),
+        exact.model, exact.tokenizer, prompts[:4], Sampling(temperature=0, max_tokens=16),
         frozenset(),
     )  # fmt: skip
     return {

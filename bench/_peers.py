@@ -124,8 +124,9 @@ def generate(job: dict[str, Any]) -> dict[str, Any]:
             **settings,
         )  # fmt: skip
         took = time.perf_counter() - began
+        exact, _ = _model({**job, "dtype": "float32"}, adapter=False)
         greedy = [
-            model.generate(torch.tensor([p]), max_new_tokens=16, do_sample=False,
+            exact.generate(torch.tensor([p]), max_new_tokens=16, do_sample=False,
                            eos_token_id=None, pad_token_id=0)[0, len(p):].tolist()
             for p in job["ids"][:4]
         ]  # fmt: skip
