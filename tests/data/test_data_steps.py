@@ -70,7 +70,7 @@ def test_dsir_picks_rows_like_the_target_and_keeps_them_as_they_were(work: Work)
 
 def test_rows_that_are_too_short_are_listed_with_their_reason(work: Work) -> None:
     run_dsir(DsirSettings(target="target", **SETTINGS), work)
-    lines = [json.loads(line) for line in (work.folder / "dropped.jsonl").open()]
+    lines = [json.loads(line) for line in (work.folder / "dropped.jsonl").read_text().splitlines()]
     assert [line["id"] for line in lines] == [f"row-{n}" for n in range(0, 300, 5)]
     assert {line["reason"] for line in lines} == {"fewer than 10 words"}
     assert report(work)["filtered"] == 60

@@ -81,7 +81,7 @@ def test_only_the_dotted_i_has_two_lower_case_characters() -> None:
 
 def test_case_and_ignorability_survive_lower_casing() -> None:
     """The look back from a capital sigma reads text that is already lower-cased."""
-    lower, kinds = letters()
+    lower, kinds = letters("re")
     bits = kinds & (CASED | IGNORABLE)
     assert np.array_equal(bits, bits[lower])
     assert [chr(c) for c in range(128) if kinds[c] & IGNORABLE] == ["'", ".", ":", "^", "`"]
@@ -92,6 +92,24 @@ def test_long_random_documents(engine: str) -> None:
     draw = random.Random(3)
     texts = ["".join(draw.choices(ODD, k=draw.randrange(3000))) for _ in range(60)]
     assert split(engine, texts) == [expected(engine, text) for text in texts]
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_ascii_of_every_length_with_one_odd_character_anywhere(engine: str) -> None:
+    """Bytes go 32 at a time: each border, and each place in it, with and without an escape."""
+    plain = ("Some words, and_more: (x+y)**2 == Z9;\t" * 4)[:130]
+    texts = [plain[:size] for size in range(131)]
+    for odd in ("\n", "\x1c", "\\", '"', "é", "Σ", "İ", "\x7f"):
+        texts += [plain[:at] + odd + plain[at + 1 :] for at in range(100)]
+        texts += [plain[at : at + 32] + odd for at in range(3)]
+    wanted = [expected(engine, text) for text in texts]
+    assert split(engine, texts) == wanted
+    worker = Featuriser(Features(words=engine))
+    for ascii_only in (True, False):
+        lines = [json.dumps({"t": text}, ensure_ascii=ascii_only) + "\n" for text in texts]
+        part = worker.lines("".join(lines).encode(), "t")
+        assert part.words.tolist() == [len(words) for words in wanted]
+        assert worker.last_words()[: part.words.sum()] == [w for words in wanted for w in words]
 
 
 def test_no_text_has_no_words() -> None:

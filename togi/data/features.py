@@ -23,6 +23,7 @@ from togi.errors import UsageError, nearest
 
 Hash: TypeAlias = Literal["fast", "exact"]
 MEMO_BITS = 16  # 65,536 short n-grams and their buckets: 1.5 MB, fits a core's own cache
+SHORT_LINE = 200  # bytes of a line, guessed on the short side to make room for all of a block
 MOST_BUCKETS = 1 << 29  # so that the sum of eight remainders stays below 2^64
 
 
@@ -191,11 +192,14 @@ class Featuriser:
 
     def _scan(self, block: bytes, field: str) -> np.ndarray:
         """Status, line start, field start and field end of every line: int64[lines, 4]."""
-        count = block.count(b"\n") + (not block.endswith(b"\n"))
         text, key = np.frombuffer(block, np.uint8), np.frombuffer(field.encode(), np.uint8)
-        table = self._take("lines", 4 * count, np.int64)
-        self._run("scan_lines", text, len(block), key, key.size, table)
-        return table[: 4 * count].reshape(count, 4)
+        room = max(64, len(block) // SHORT_LINE)
+        while True:
+            table = self._take("lines", 4 * room, np.int64)
+            count = self._run("scan_lines", text, len(block), key, key.size, table, room)
+            if count >= 0:
+                return table[: 4 * count].reshape(count, 4)
+            room *= 8  # many short lines
 
     def _lines(self, block: bytes, table: np.ndarray, decode: Callable[[bytes], str | Bad]) -> Part:
         """Features of the lines of a scanned block; those that the scanner leaves are decoded."""
@@ -246,7 +250,7 @@ class Featuriser:
             count,
             self._letters.lower,
             self._letters.kinds,
-            self._take("text", size + size // 2 + 16, np.uint8),
+            self._take("text", size + size // 2 + 64, np.uint8),
             self._take("starts", size + 2, np.int32),
             self._take("ends", size + 2, np.int32),
             words,

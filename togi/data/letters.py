@@ -57,7 +57,7 @@ def _asked(before: str, codes: np.ndarray) -> np.ndarray:
 
 
 @functools.cache
-def letters(engine: Engine = "regex") -> Letters:
+def letters(engine: Engine) -> Letters:
     """Return the tables of that engine of regular expressions and of this Python.
 
     >>> tables = letters("re")

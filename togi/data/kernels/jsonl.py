@@ -9,21 +9,15 @@ from __future__ import annotations
 
 from numba import int64, njit, uint64
 
-from togi.data.kernels.machine import load8
+from togi.data.kernels.lanes import STEP, lowest, newlines, string_stops
 from togi.data.kernels.table import ASK, BLANK
-from togi.data.kernels.utf8 import HIGHS, is_utf8
+from togi.data.kernels.utf8 import is_utf8
 
 QUOTE, BACKSLASH, COMMA, COLON = 34, 92, 44, 58
 OPEN_OBJECT, CLOSE_OBJECT, OPEN_LIST, CLOSE_LIST = 123, 125, 91, 93
 DEEPEST = 60
-ONES = 0x0101010101010101
 
 jit = njit(error_model="numpy", nogil=True)
-
-
-@jit
-def _has_zero_byte(word):
-    return (word - uint64(ONES)) & ~word & uint64(HIGHS)
 
 
 @jit
@@ -67,14 +61,12 @@ def _string_end(text, i, end):
     """
     escaped = int64(0)
     while i < end:
-        if i + 8 <= end:  # eight bytes at a time while none of them is special
-            word = load8(text, i)
-            quote = _has_zero_byte(word ^ uint64(QUOTE * ONES))
-            slash = _has_zero_byte(word ^ uint64(BACKSLASH * ONES))
-            control = (word - uint64(0x20 * ONES)) & ~word & uint64(HIGHS)
-            if (quote | slash | control) == uint64(0):
-                i += 8
+        if i + STEP <= end:
+            stops = string_stops(text, i)
+            if not stops:
+                i += STEP
                 continue
+            i += lowest(stops)
         byte = text[i]
         if byte == QUOTE:
             return i, escaped
@@ -250,7 +242,20 @@ def _find_field(text, i, end, key, key_size):
     return int64(ASK), start, stop
 
 
-def scan_lines(text, size, key, key_size, lines):
+@jit
+def _line_end(text, i, size):
+    """Index of the next newline, or `size`."""
+    while i + STEP <= size:
+        found = newlines(text, i)
+        if found:
+            return i + lowest(found)
+        i += STEP
+    while i < size and text[i] != 10:
+        i += 1
+    return i
+
+
+def scan_lines(text, size, key, key_size, lines, room):
     """Cut `text` at newlines and find the field in each line.
 
     Args:
@@ -258,18 +263,17 @@ def scan_lines(text, size, key, key_size, lines):
         size: bytes.
         key: uint8[key_size], the field's name in UTF-8.
         key_size: bytes of the name.
-        lines: int64[number of lines][4], written: status, line's start, field's start and end.
+        lines: int64[room][4], written: status, line's start, field's start and end.
+        room: lines that fit.
 
     Returns:
-        The number of lines.
+        The number of lines, or -1 if there are more than `room`.
     """
     count, i = int64(0), int64(0)
     while i < size:
-        end = i
-        while end + 8 <= size and not _has_zero_byte(load8(text, end) ^ uint64(10 * ONES)):
-            end += 8
-        while end < size and text[end] != 10:
-            end += 1
+        if count == room:
+            return int64(-1)
+        end = _line_end(text, i, size)
         first = _skip_space(text, i, end)
         status, start, stop = int64(BLANK), int64(0), int64(0)
         if first < end:

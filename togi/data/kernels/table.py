@@ -17,7 +17,7 @@ SHA_WORDS = LANES * (8 + 16 * (QUEUES * (QUEUES + 1) // 2 + 1))  # uint32 of scr
 
 KERNELS: dict[str, tuple[str, str, str]] = {
     # name: (module below togi.data.kernels, function, signature)
-    "scan_lines": ("jsonl", "scan_lines", "i64 u8* i64 u8* i64 i64*"),
+    "scan_lines": ("jsonl", "scan_lines", "i64 u8* i64 u8* i64 i64* i64"),
     "split_words": (
         "words",
         "split_words",

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from numba import int64, njit, uint64
+from numba import int64, njit
 
-from togi.data.kernels.machine import load8
-
-HIGHS = 0x8080808080808080
+from togi.data.kernels.lanes import STEP, high_bytes, lowest
 
 jit = njit(error_model="numpy", nogil=True)
 
@@ -46,9 +44,12 @@ def _character_end(text, i, end):
 def is_utf8(text, i, end):
     """Whether text[i:end] is well-formed."""
     while i < end:
-        if i + 8 <= end and (load8(text, i) & uint64(HIGHS)) == uint64(0):
-            i += 8
-            continue
+        if i + STEP <= end:
+            high = high_bytes(text, i)
+            if not high:
+                i += STEP
+                continue
+            i += lowest(high)
         i = _character_end(text, i, end)
         if i < 0:
             return False

@@ -7,9 +7,10 @@ of regular expressions and the running Python made (`togi.data.letters`), so the
 
 from __future__ import annotations
 
-from numba import int32, int64, njit, uint8
+from numba import int32, int64, njit, uint8, uint64
 
-from togi.data.kernels.table import CASED, CLASS, IGNORABLE, SPACE
+from togi.data.kernels.lanes import STEP, classify, lowest
+from togi.data.kernels.table import CASED, CLASS, IGNORABLE, OTHER, SPACE, WORD
 
 SIGMA, SMALL_SIGMA, FINAL_SIGMA = 0x3A3, 0x3C3, 0x3C2
 DOTTED_I, SMALL_I, DOT_ABOVE = 0x130, 0x69, 0x307
@@ -135,32 +136,67 @@ def _is_final_sigma(text, i, end, escaped, kinds, out, first, j):
 
 
 @jit
+def _mark(marks, count, mask, base):
+    """Append base + k for each bit k of the mask; return the new count."""
+    while mask:
+        marks[count] = int32(base + lowest(mask))
+        count += 1
+        mask &= mask - uint64(1)
+    return count
+
+
+@jit
+def _split_ascii(text, i, end, out, j, borders):
+    """Take plain ASCII, 32 bytes at a time, up to a special byte or the last 32 before the end.
+
+    A backslash counts as special even where nothing is escaped; the caller takes it then.
+    """
+    starts, ends, opened, closed, previous = borders
+    while i + STEP <= end:
+        special, word, space = classify(text, i, out, j)
+        size = min(lowest(special), int64(STEP))
+        if size == 0:
+            break
+        taken = (uint64(1) << uint64(size)) - uint64(1)
+        word &= taken
+        other = taken & ~(word | space)
+        # One place up: each byte's class as the byte behind it sees it.
+        word_before = (word << uint64(1)) | uint64(previous == WORD)
+        other_before = (other << uint64(1)) | uint64(previous == OTHER)
+        begun = (word & ~word_before) | (other & ~other_before)
+        over = ((word_before & ~word) | (other_before & ~other)) & taken
+        opened = _mark(starts, opened, begun, j)
+        closed = _mark(ends, closed, over, j)
+        top = uint64(1) << uint64(size - 1)
+        previous = int64(WORD if word & top else (OTHER if other & top else SPACE))
+        i += size
+        j += size
+    return i, j, opened, closed, previous
+
+
+@jit
 def _split_document(  # noqa: PLR0913
     text, i, end, escaped, lower, kinds, out, j, starts, ends, words
 ):
     """Append one document's lower-cased bytes and words; return the next byte and word."""
-    first, opened, closed = j, words, words
-    previous = int64(0)
+    first, opened, closed, previous = j, words, words, int64(SPACE)
     pending = int64(0)  # a second character of the last lower-casing
     while i < end or pending:
-        byte = int64(text[i])
-        if byte < 0x80 and not pending and not (escaped and byte == BACKSLASH):
-            low = int64(lower[byte])
-            after = j + 1
-            out[j] = uint8(low)
-            i += 1
+        if pending:
+            low, pending = pending, int64(0)
         else:
-            if pending:
-                low, pending = pending, int64(0)
-            else:
-                code, i = _next_character(text, i, end, escaped)
-                low = int64(lower[code])
-                if code == SIGMA:
-                    final = _is_final_sigma(text, i, end, escaped, kinds, out, first, j)
-                    low = int64(FINAL_SIGMA if final else SMALL_SIGMA)
-                elif code == DOTTED_I:  # the one character whose lower case is two
-                    low, pending = int64(SMALL_I), int64(DOT_ABOVE)
-            after = _append(out, j, low)
+            if text[i] < 0x80 and i + STEP <= end:
+                borders = (starts, ends, opened, closed, previous)
+                i, j, opened, closed, previous = _split_ascii(text, i, end, out, j, borders)
+                if i == end:
+                    break
+            code, i = _next_character(text, i, end, escaped)
+            low = int64(lower[code])
+            if code == SIGMA:
+                final = _is_final_sigma(text, i, end, escaped, kinds, out, first, j)
+                low = int64(FINAL_SIGMA if final else SMALL_SIGMA)
+            elif code == DOTTED_I:  # the one character whose lower case is two
+                low, pending = int64(SMALL_I), int64(DOT_ABOVE)
         kind = int64(kinds[low]) & CLASS
         # Without branches: write the border always, keep it only where the class changes.
         starts[opened] = int32(j)
@@ -169,7 +205,7 @@ def _split_document(  # noqa: PLR0913
         opened += changed & int64(kind != SPACE)
         closed += changed & int64(previous != SPACE)
         previous = kind
-        j = after
+        j = _append(out, j, low)
     if previous != SPACE:
         ends[closed] = int32(j)
     return j, opened
@@ -181,12 +217,12 @@ def split_words(  # noqa: PLR0913
     """Split documents, of valid UTF-8, into lower-cased words.
 
     Args:
-        text: uint8, with one byte to spare behind the last document.
+        text: uint8.
         documents: int64[count][3], each document's start, end, and whether JSON escapes it.
         count: documents.
         lower: int32[0x110000], the lower-case code point.
         kinds: uint8[0x110000], class, ignorable and cased bits.
-        out: uint8, written; 1.5 times the documents' bytes (lower-casing may lengthen) + 16.
+        out: uint8, written; 1.5 times the documents' bytes (lower-casing may lengthen) + 64.
         starts: int32, written: where each word starts in `out`; documents' bytes + 2 entries.
         ends: int32, written: where it ends; as many.
         sizes: int32[count], written: words of each document.
