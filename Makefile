@@ -3,7 +3,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint parity bench docs browser clean
+.PHONY: help demo test lint parity bench peers docs browser clean
 
 # The first Python that is new enough; `make PYTHON=/path/to/python demo` chooses another.
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
@@ -35,7 +35,9 @@ parity: .venv-peers/.ready ## compare with the reference packages, in an environ
 
 bench: .venv/.ready-test .venv-peers/.ready ## NAME=dsir: measure against a peer, write bench/results/
 	@[ -n "$(NAME)" ] || { echo "give NAME, one of: $(basename $(notdir $(wildcard bench/[a-z]*.py)))"; exit 2; }
-	$(BIN)/python bench/$(NAME).py
+	$(BIN)/python -m bench.$(NAME)
+
+peers: .venv-peers/.ready ## install the reference packages only
 
 docs: .venv/bin/python ## make docs/files.md anew from the modules' first lines
 	$(BIN)/python docs/make_files.py
