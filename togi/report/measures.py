@@ -104,7 +104,7 @@ def _measure(
         "levels": _levels(one, task, measure, told, title, label, names) if drawn else None,
         "levels_table": _levels_table(one, task, measure, title),
         "changes": _changes(differences, title, label, names) if drawn and differences else None,
-        "changes_table": differences_table(f"{title}: differences, {better}", differences, names),
+        "changes_table": differences_table(f"{title}: differences", differences, names),
     }
 
 

@@ -12,7 +12,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from togi.report.numbers import finite, number
+from togi.report.numbers import MINUS, finite, number
 
 LEFT, RIGHT = 4.0, 96.0
 """The share of the width, in per cent, between which values are drawn."""
@@ -121,10 +121,10 @@ def axis(
 def _tick_texts(values: list[float], step: float) -> list[str]:
     """Return the labels of round values: in fixed decimals, or with a power of ten."""
     largest = max((abs(value) for value in values), default=0.0)
-    if largest >= 1e6 or largest < 1e-3:
-        return [number(float(f"{value:.3g}")) if value else "0" for value in values]
     places = max(0, -math.floor(math.log10(step) + 1e-9))
     places += not math.isclose(step, round(step, places), rel_tol=1e-6)
+    if largest >= 1e6 or places > 5:
+        return [f"{value:.3g}".replace("-", MINUS) if value else "0" for value in values]
     return [number(value, places) for value in values]
 
 

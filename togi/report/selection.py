@@ -129,7 +129,7 @@ def _moved(step: StepFiles, pick: dict[str, Any], names: Names, strongest: float
             names(name)
         tables.append(
             table(
-                f"{step.name}: {verb} frequent than in the pool; of {PER:,}",
+                f"{step.name}: {verb} frequent than in the pool, per {PER:,}",
                 ("n-gram", "picked", "pool", "log ratio"),
                 rows,
                 bars=(abs(ratio or 0) / (strongest or 1) for ratio in ratios),

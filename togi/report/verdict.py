@@ -138,9 +138,13 @@ def with_interval(estimate: dict[str, Any], *, sign: bool = False) -> str:
     mean, interval = show.mean(estimate, sign=sign), show.interval(estimate, sign=sign)
     if mean == show.TOO_SMALL:
         return mean
+    return f"{mean} ({interval}{_at(estimate)}, n {show.number(estimate.get('n'))})"
+
+
+def _at(estimate: dict[str, Any]) -> str:
+    """Return an interval's level where it is not the usual one, as after a correction."""
     level = show.level(estimate)
-    at = "" if level == "95 %" or interval == show.TOO_SMALL else f" at {level}"
-    return f"{mean} ({interval}{at}, n {show.number(estimate.get('n'))})"
+    return "" if level == "95 %" or show.interval(estimate) == show.TOO_SMALL else f" at {level}"
 
 
 def _rule(told: dict[str, Any], names: Names) -> Table:
@@ -189,7 +193,7 @@ def guards(files: RunFiles, judged: list[Judged], names: Names) -> dict[str, Any
             [
                 spoken(entry.get("task", "?")),
                 show.mean(change, sign=True),
-                show.interval(change, sign=True),
+                show.interval(change, sign=True) + _at(change),
                 show.number(change.get("n")),
                 show.number(entry.get("margin")),
                 direction(higher),
