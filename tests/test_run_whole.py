@@ -13,6 +13,8 @@ import pytest
 import saved_toys
 
 from togi.commands.recipes import bundled, find_recipe
+from togi.commands.runs import RunFlags
+from togi.commands.single import Asked, run_compare, run_judge, try_task
 from togi.recipe import Recipe, load_recipe
 from togi.run import STEPS, Outcome, run
 from togi.run_dry import dry_run
@@ -179,3 +181,24 @@ def test_a_dry_run_without_the_model_still_tells_the_plan(
     dry_run(recipe, tmp_path / "run", STEPS, Voice("plain", out))
     assert out.getvalue().count("would run") == 8
     assert "togi fetch" in out.getvalue()
+
+
+@pytest.mark.usefixtures("no_network")
+def test_single_commands_judge_compare_and_try(
+    place: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    asked = Asked(rows=str(place / "chats.jsonl"), kind="bits_per_byte", limit=4)
+    flags = RunFlags(out=tmp_path / "judge", offline=True, quiet=True)
+    assert run_judge(asked, ["base"], str(place / "model"), 0, flags) == 0
+    said = capsys.readouterr().out
+    assert "base  rows bits_per_byte: " in said
+    assert "n 4)" in said
+    flags = RunFlags(out=tmp_path / "compare", offline=True, quiet=True)
+    models = {"before": "base", "after": "base"}
+    assert run_compare(asked, models, str(place / "model"), 0, {}, flags) == 3  # no better
+    capsys.readouterr()
+    try_task(asked, "base", str(place / "model"), 0, offline=True)
+    said = capsys.readouterr().out
+    assert said.count("--- ") == 4
+    assert "expected: The number is" in said
+    assert "nats" in said

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from io import StringIO
 from pathlib import Path
@@ -13,6 +13,7 @@ from typing import Any
 from togi.commands.runs import OneOff, RunFlags, run_in_folder
 from togi.errors import UsageError
 from togi.run import run
+from togi.run_folder import read_json
 from togi.voice import Voice
 
 
@@ -94,7 +95,40 @@ def run_judge(asked: Asked, models: Sequence[str], base: str, seed: int, flags: 
     for spec in models or ["base"]:
         judged.add(short_name(spec), spec)
     recipe = _with_judge("judge", asked, judged, [], seed).recipe([])
-    return run_in_folder(recipe, flags)
+    code = run_in_folder(recipe, flags)
+    voice = Voice(flags.manner)
+    for line, fields in scores_of(flags.out or Path("runs") / recipe.name):
+        voice.final("score", text=line, **fields)
+    return code
+
+
+def scores_of(folder: Path) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield each score of a run's judging as a line and as fields."""
+    done = read_json(folder / "run.json") or {}
+    places = [step["folder"] for step in done.get("steps", []) if step["use"] == "evaluate.judge"]
+    for place in places:
+        scores = (read_json(folder / place / "scores.json") or {}).get("scores", {})
+        for model, tasks in scores.items():
+            for task, measures in tasks.items():
+                for measure, found in measures.items():
+                    fields = {"model": model, "task": task, "measure": measure, **found}
+                    yield f"{model}  {task} {measure}: {_interval(found)}", fields
+
+
+def _interval(found: Mapping[str, Any]) -> str:
+    """Say an estimate.
+
+    >>> _interval({"mean": 0.5, "low": 0.25, "high": 0.75, "n": 9, "level": 0.95})
+    '0.5 (0.25 to 0.75 at 95 %, n 9)'
+    >>> _interval({"mean": 1.0, "low": None, "high": None, "n": 1, "level": 0.95})
+    '1 (n 1 is too small for an interval)'
+    """
+    if found["mean"] is None:
+        return "unknown"
+    if found["low"] is None or found["high"] is None:
+        return f"{found['mean']:.4g} (n {found['n']} is too small for an interval)"
+    share = f"{found['low']:.4g} to {found['high']:.4g} at {100 * found['level']:.4g} %"
+    return f"{found['mean']:.4g} ({share}, n {found['n']})"
 
 
 def guards_of(pairs: Sequence[str]) -> dict[str, float]:
