@@ -108,7 +108,7 @@ def test_on_a_phone_wide_tables_scroll_inside_their_own_box(fake_run, tmp_path):
 def test_the_measuring_sees_what_is_too_wide(tmp_path):
     page = tmp_path / "wide.html"
     page.write_text(
-        '<!doctype html><title>w</title><body style="margin:0"><main style="width:600px">wide</main>'
+        '<!doctype html><title>w</title><body style="margin:0"><p style="width:600px">wide</p>'
     )
     found = measured(tmp_path, page, 390)
     assert found["scroll"] == 600
