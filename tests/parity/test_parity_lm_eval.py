@@ -6,12 +6,12 @@ import pytest
 
 pytest.importorskip("lm_eval")
 
-from lm_eval.api.instance import Instance  # noqa: E402
-from lm_eval.models.huggingface import HFLM  # noqa: E402
-from saved_toys import llama, quiet, save  # noqa: E402
+from lm_eval.api.instance import Instance
+from lm_eval.models.huggingface import HFLM
+from saved_toys import llama, quiet, save
 
-from togi.lm.base import Sampling  # noqa: E402
-from togi.lm.local import load_local  # noqa: E402
+from togi.lm.base import Sampling
+from togi.lm.local import load_local
 
 pytestmark = pytest.mark.filterwarnings("default")  # theirs are not ours to mend
 
