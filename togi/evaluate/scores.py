@@ -143,12 +143,15 @@ def difference(pair: tuple[str, str, str], measure: Measure, found: Paired) -> d
 def adjust(family: list[dict[str, Any]], alpha: float = 1 - LEVEL) -> None:
     """Fill in `p_adjusted` and `better` of the differences of one family, in place.
 
-    `better` is said where the adjusted p-value is at most alpha, and stays None elsewhere.
+    `better` is said where the adjusted p-value is at most alpha and the interval shown excludes
+    zero (with few samples the test and the bootstrap can differ), and stays None elsewhere.
     """
     p = [math.nan if entry["p_value"] is None else entry["p_value"] for entry in family]
     for entry, adjusted in zip(family, holm(p).tolist() if p else [], strict=True):
         entry["p_adjusted"] = None if math.isnan(adjusted) else adjusted
-        if adjusted <= alpha:
+        low, high = (entry["estimate"][key] for key in ("low", "high"))
+        apart = None not in (low, high) and not low <= 0 <= high
+        if adjusted <= alpha and apart:
             entry["better"] = (entry["estimate"]["mean"] > 0) == entry["higher_is_better"]
 
 
