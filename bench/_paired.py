@@ -136,7 +136,7 @@ def _undisturbed(side: Side) -> Result:
         if result.foreign <= FOREIGN:
             return result
         tried.append(result)
-        print(f"  {result.foreign:.0%} of the machine was taken by others: again", flush=True)
+        print(f"  {result.foreign:.0%} of the machine was taken by others", flush=True)
     return min(tried, key=lambda one: one.foreign)
 
 

@@ -22,7 +22,7 @@ from togi.data.native import kernels
 from togi.errors import UsageError, nearest
 
 Hash: TypeAlias = Literal["fast", "exact"]
-MEMO_BITS = 16  # 65,536 short n-grams and their buckets: 1.5 MB, fits a core's own cache
+MEMO_BITS = 14  # 16,384 short n-grams and their buckets: 400 kB, fits a core's own cache
 SHORT_LINE = 200  # bytes of a line, guessed on the short side to make room for all of a block
 MOST_BUCKETS = 1 << 29  # so that the sum of eight remainders stays below 2^64
 

@@ -11,14 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numba import int64, njit, uint8, uint32, uint64
 
-from togi.data.kernels.machine import (
-    INITIAL_STATE,
-    compress,
-    load4_big,
-    load8,
-    offset4,
-    store8,
-)
+from togi.data.kernels.machine import INITIAL_STATE, compress, load4_big, load8, offset4, store8
 from togi.data.kernels.table import LANES, MEMO_ENTRY, QUEUES
 
 MULTIPLIER, CHAIN, FINAL = 0x9E3779B97F4A7C15, 0xC2B2AE3D27D4EB4F, 0xD6E8FEB86659FD93
