@@ -87,14 +87,16 @@ def _gather(rows: Tensor, spans: tuple[tuple[int, int], ...]) -> Tensor:
     return torch.cat([rows[:, a:b] for a, b in spans], dim=1)
 
 
-def _weights(q: Tensor, k: Tensor, block: PackedBlock, scale: float) -> Tensor:
-    """Scores [heads_kv, group * rows, keys] in float32 or wider, hidden pairs at -inf."""
+def _weights(q: Tensor, k: Tensor, block: PackedBlock) -> Tensor:
+    """Return softmax weights [heads_kv, group * rows, keys] of scaled queries, in their dtype.
+
+    torch's softmax sums in float32 inside; one fused pass over the scores is what counts here.
+    """
     scores = torch.bmm(q, k.transpose(1, 2))
-    wide = scores.to(torch.promote_types(scores.dtype, torch.float32)).mul_(scale)
     if block.hidden is not None:
         n, m = block.hidden.shape
-        wide.view(len(wide), -1, n, m).masked_fill_(block.hidden, float("-inf"))
-    return wide
+        scores.view(len(scores), -1, n, m).masked_fill_(block.hidden, float("-inf"))
+    return torch.softmax(scores, dim=-1)
 
 
 class _BlockAttention(torch.autograd.Function):
@@ -107,47 +109,38 @@ class _BlockAttention(torch.autograd.Function):
     def forward(
         ctx: Any, q: Tensor, k: Tensor, v: Tensor, packed: PackedTree, scale: float
     ) -> Tensor:
-        heads, length, width = q.shape
+        heads, _, width = q.shape
         kv, group = len(k), heads // len(k)
-        wide = torch.promote_types(q.dtype, torch.float32)
         out = torch.empty_like(q)
-        lse = torch.empty(heads, length, dtype=wide)
+        scaled = q * scale
         for block in packed.blocks:
             n, rows = block.end - block.start, slice(block.start, block.end)
-            qb = q[:, rows].reshape(kv, group * n, width)
-            kb, vb = _gather(k, block.keys), _gather(v, block.keys)
-            scores = _weights(qb, kb, block, scale)
-            total = torch.logsumexp(scores, dim=-1, keepdim=True)
-            weights = scores.sub_(total).exp_().to(q.dtype)
-            out[:, rows] = torch.bmm(weights, vb).view(heads, n, width)
-            lse[:, rows] = total.view(heads, n)
+            qb = scaled[:, rows].reshape(kv, group * n, width)
+            weights = _weights(qb, _gather(k, block.keys), block)
+            out[:, rows] = torch.bmm(weights, _gather(v, block.keys)).view(heads, n, width)
         ctx.packed, ctx.scale = packed, scale
-        ctx.save_for_backward(q, k, v, out, lse)
+        ctx.save_for_backward(scaled, k, v)
         return out
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
         (grad,) = grads
-        q, k, v, out, lse = ctx.saved_tensors
-        packed, scale = ctx.packed, ctx.scale
-        heads, _, width = q.shape
+        scaled, k, v = ctx.saved_tensors
+        heads, _, width = scaled.shape
         kv, group = len(k), heads // len(k)
         # Keys that many branches share collect many small gradients: sum them in a wide type.
-        dq = torch.empty_like(q)
-        dk, dv = torch.zeros_like(k, dtype=lse.dtype), torch.zeros_like(v, dtype=lse.dtype)
-        inner = (grad.to(lse.dtype) * out.to(lse.dtype)).sum(-1)
-        for block in packed.blocks:
+        wide = torch.promote_types(k.dtype, torch.float32)
+        dq = torch.empty_like(scaled)
+        dk, dv = torch.zeros_like(k, dtype=wide), torch.zeros_like(v, dtype=wide)
+        for block in ctx.packed.blocks:
             n, rows = block.end - block.start, slice(block.start, block.end)
-            qb = q[:, rows].reshape(kv, group * n, width)
+            qb = scaled[:, rows].reshape(kv, group * n, width)
             gb = grad[:, rows].reshape(kv, group * n, width)
             kb, vb = _gather(k, block.keys), _gather(v, block.keys)
-            weights = _weights(qb, kb, block, scale)
-            weights.sub_(lse[:, rows].reshape(kv, group * n, 1)).exp_()
-            narrow = weights.to(q.dtype)
-            dvb = torch.bmm(narrow.transpose(1, 2), gb)
-            ds = torch.bmm(gb, vb.transpose(1, 2)).to(lse.dtype)
-            ds.sub_(inner[:, rows].reshape(kv, group * n, 1)).mul_(weights).mul_(scale)
-            ds = ds.to(q.dtype)
+            weights = _weights(qb, kb, block)
+            dvb = torch.bmm(weights.transpose(1, 2), gb)
+            dw = torch.bmm(gb, vb.transpose(1, 2))
+            ds = torch._softmax_backward_data(dw, weights, -1, weights.dtype)
             dq[:, rows] = torch.bmm(ds, kb).view(heads, n, width)
             dkb = torch.bmm(ds.transpose(1, 2), qb)
             at = 0
@@ -155,7 +148,7 @@ class _BlockAttention(torch.autograd.Function):
                 dk[:, a:b] += dkb[:, at : at + b - a]
                 dv[:, a:b] += dvb[:, at : at + b - a]
                 at += b - a
-        return dq, dk.to(k.dtype), dv.to(v.dtype), None, None
+        return dq.mul_(ctx.scale), dk.to(k.dtype), dv.to(v.dtype), None, None
 
 
 def _dense(q: Tensor, k: Tensor, v: Tensor, mask: Tensor, scale: float) -> Tensor:
