@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import gc
 import importlib
 import shutil
 import signal
@@ -60,6 +61,7 @@ def run_step(
             offline=offline,
         )
         found: dict[str, Any] = plain(run_function(item.kind)(step.settings, work))
+        gc.collect()  # a model's modules refer to each other: free it before the next one loads
         notes = [str(note) for note in found.pop("notes", [])]
         mark = {
             "name": step.name,

@@ -39,7 +39,7 @@ class TrainSettings(StepSettings):
     "Passes over the rows; one where neither is given."
     batch: int = Field(default=8, ge=1)
     "Rows in one update."
-    micro_tokens: int = Field(default=2048, ge=1)
+    micro_tokens: int = Field(default=1024, ge=1)
     "Tokens that go through the model at once; memory and speed only."
     lr: float = Field(default=2e-4, gt=0)
     "Highest learning rate."

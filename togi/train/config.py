@@ -29,7 +29,7 @@ class TrainConfig:
     "Passes over the items, fractions allowed; the last step may be smaller than `batch`."
     batch: int = 8
     "Items in one step, whatever their length."
-    micro_tokens: int = 2048
+    micro_tokens: int = 1024
     "Tokens that go through the model at once; a longer item goes alone. Only memory and speed."
     lr: float = 2e-4
     "Highest learning rate."
