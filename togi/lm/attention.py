@@ -140,7 +140,7 @@ class _BlockAttention(torch.autograd.Function):
             weights = _weights(qb, kb, block)
             dvb = torch.bmm(weights.transpose(1, 2), gb)
             dw = torch.bmm(gb, vb.transpose(1, 2))
-            ds = torch._softmax_backward_data(dw, weights, -1, weights.dtype)
+            ds = torch.ops.aten._softmax_backward_data(dw, weights, -1, weights.dtype)
             dq[:, rows] = torch.bmm(ds, kb).view(heads, n, width)
             dkb = torch.bmm(ds.transpose(1, 2), qb)
             at = 0
