@@ -33,21 +33,21 @@ def order(n: int, batch: int, steps: int) -> list[int]:
     ]  # fmt: skip
 
 
-def dpo() -> dict[str, Any]:
-    """Make 64 pairs of mixed length: the real docstring against another function's."""
-    found = rows(64)
+def dpo(n: int = 64) -> dict[str, Any]:
+    """Make pairs of mixed length: the real docstring against another function's."""
+    found = rows(n)
     others = [found[(i + 17) % len(found)][1] for i in range(len(found))]
     pairs = [
         {"prompt": p, "chosen": c, "rejected": r}
         for (p, c), r in zip(found, others, strict=True)
     ]  # fmt: skip
-    return {"pairs": pairs, "batch": 4, "lr": 1e-4, "beta": 0.1, "order": order(64, 4, 16)}
+    return {"pairs": pairs, "batch": 4, "lr": 1e-4, "beta": 0.1, "order": order(n, 4, n // 4)}
 
 
-def sft() -> dict[str, Any]:
-    """Make 64 rows of mixed length."""
-    found = [{"prompt": p, "completion": c} for p, c in rows(64, skip=3)]
-    return {"rows": found, "batch": 8, "lr": 2e-4, "order": order(64, 8, 8)}
+def sft(n: int = 64) -> dict[str, Any]:
+    """Make rows of mixed length."""
+    found = [{"prompt": p, "completion": c} for p, c in rows(n, skip=3)]
+    return {"rows": found, "batch": 8, "lr": 2e-4, "order": order(n, 8, n // 8)}
 
 
 def multiple_choice(tokenizer: Any) -> dict[str, Any]:
@@ -75,16 +75,16 @@ def generate() -> dict[str, Any]:
     return {"prompts": [p for p, _ in rows(32, skip=5)], "long": [p for p, _ in rows(40, skip=2)]}
 
 
-def write(name: str, folder: Path) -> Path:
-    """Write the job, with the model's folder and a fresh adapter that both sides start from."""
+def write(name: str, folder: Path, *, n: int = 64) -> Path:
+    """Write the job of `n` rows or pairs, with the model and the adapter that both start from."""
     from togi.align.lora import Lora, add_lora, save_adapter
     from togi.lm.catalogue import resolve
     from togi.lm.local import load_local
 
     model = load_local(resolve(MODEL), name=MODEL, say=lambda _: None)
     job = {
-        "dpo": dpo,
-        "sft": sft,
+        "dpo": lambda: dpo(n),
+        "sft": lambda: sft(n),
         "multiple_choice": lambda: multiple_choice(model.tokenizer),
         "generate": generate,
     }[name]()

@@ -29,7 +29,8 @@ def _model(job: dict[str, Any], *, adapter: bool = True) -> tuple[Any, Any]:
 def _common(job: dict[str, Any], folder: str) -> dict[str, Any]:
     return {
         "output_dir": folder,
-        "per_device_train_batch_size": job["batch"],
+        "per_device_train_batch_size": job["micro"],
+        "gradient_accumulation_steps": job["batch"] // job["micro"],
         "num_train_epochs": 1,
         "learning_rate": job["lr"],
         "lr_scheduler_type": "linear",

@@ -1,12 +1,17 @@
-"""The memory of the DPO work: `python -m bench.dpo_memory` is `python -m bench.dpo --memory`."""
+"""The memory of the DPO work, as `python -m bench.dpo --memory --pairs 16`."""
 
 from __future__ import annotations
 
+import argparse
 import tempfile
 from pathlib import Path
 
 from bench import dpo
 
 if __name__ == "__main__":
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--repetitions", type=int, default=3)
+    parser.add_argument("--pairs", type=int, default=16)
+    options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="togi-bench-") as name:
-        dpo.memory(Path(name), repetitions=3)
+        dpo.memory(Path(name), options.repetitions, options.pairs)

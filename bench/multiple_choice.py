@@ -19,7 +19,7 @@ from typing import Any
 from bench import _jobs, _paired
 from bench.dpo import HERE
 
-PEER_ITEMS = 24
+PEER_ITEMS = 10
 CLOSE = 1e-3
 
 
