@@ -91,7 +91,6 @@ def write(name: str, folder: Path, *, n: int = 64) -> Path:
     job["model"] = str(resolve(MODEL))
     if name in ("dpo", "sft"):
         add_lora(model.model, Lora(rank=8, alpha=16), seed=0)
-        # B must not be zero everywhere, or the first step says nothing about the adapter.
         save_adapter(model.model, folder / "adapter", MODEL)
         job["adapter"] = str(folder / "adapter")
     path = folder / f"{name}.json"

@@ -23,7 +23,7 @@ NAME = "togi_tree"
 
 @dataclass(slots=True)
 class PackedBlock:
-    """A tree's block as the products want it: row ranges and an additive mask or none."""
+    """A tree's block as the products want it: row ranges and what is hidden."""
 
     start: int
     end: int

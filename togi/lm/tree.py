@@ -82,7 +82,6 @@ class TokenTree:
         stem: number of nodes whose keys and values are given.
         pieces: the new nodes as runs with their ancestors.
         paths: for each sequence, in the order given, its nodes as spans.
-        lengths: for each sequence its number of tokens.
     """
 
     tokens: NDArray[np.int64]
