@@ -46,7 +46,8 @@ Expected: prompt, chosen, rejected. Next: or set `use: align.sft`.
         head = f"{self.where}: {self.problem}" if self.where else self.problem
         parts = [("Found", self.found), ("Expected", self.expected), ("Next", self.hint)]
         sentences = [head, *(f"{name}: {text}" for name, text in parts if text)]
-        return " ".join(sentence.rstrip(". ") + "." for sentence in sentences)
+        ended = (sentence.rstrip(". ") for sentence in sentences)
+        return " ".join(text if text.endswith("?") else f"{text}." for text in ended)
 
 
 class UsageError(TogiError):
