@@ -14,7 +14,7 @@ from togi.train.checkpoint import saved_steps
 from togi.train.loop import train
 from togi.train.metrics import DEFINITIONS, MetricsLog, read_metrics
 from togi.train.progress import Bar
-from togi.train.update import accumulate, adamw, memory_told, update
+from togi.train.update import GradientUpdater, accumulate, memory_told
 
 
 def quiet(line):
@@ -62,24 +62,22 @@ def test_trained_weights_do_not_depend_on_micro_tokens(tmp_path):
         torch.testing.assert_close(weight, ends[1][name], rtol=0, atol=1e-12)
 
 
-def test_one_update_by_hand():
+def test_one_update_by_hand(tmp_path):
     # y = w x, one token x = 2, y = 1, w = 1: loss 1, dL/dw = 2 (2 - 1) 2 = 4, clipped to 1.
     # AdamW's first step moves by lr * g / (|g| + eps) after decay: 1 * (1 - .1 * .5) - .1.
     model = torch.nn.Linear(1, 1, bias=False, dtype=torch.float64)
     torch.nn.init.ones_(model.weight)
-    config = TrainConfig(steps=1, lr=0.1, weight_decay=0.5)
-    optimizer = adamw(list(model.parameters()), config)
-    point = Point("a", (2.0,), (1.0,))
-    done = update(model, Squares(), [point], optimizer, lr=0.1, clip=1.0, micro_tokens=10)
+    config = TrainConfig(steps=1, lr=0.1, weight_decay=0.5, clip=1.0, micro_tokens=10)
+    updater = GradientUpdater(model, config, tmp_path)
+    done = updater.update(Squares(), [Point("a", (2.0,), (1.0,))], lr=0.1)
     assert (done.loss, done.grad_norm, done.micro_batches) == (1.0, 4.0, 1)
     assert done.measures == {"abs": 1.0}
     assert model.weight.item() == pytest.approx(0.85, abs=1e-6)
     assert model.weight.grad is None
 
 
-def test_vectors_do_not_decay():
-    model = network()
-    groups = adamw([w for w in model.parameters() if w.requires_grad], CONFIG).param_groups
+def test_vectors_do_not_decay(tmp_path):
+    groups = GradientUpdater(network(), CONFIG, tmp_path).optimizer.param_groups
     decays = {w.ndim: group["weight_decay"] for group in groups for w in group["params"]}
     assert decays == {1: 0.0, 2: 0.1}
 

@@ -65,7 +65,7 @@ def adapter_off(model: nn.Module) -> Iterator[None]:
     Raises:
         UsageError: when the adapters are merged into the weights.
     """
-    layers = list(lora_layers(model).values())
+    layers = list(lora_layers(model, all_slots=True).values())
     if any(layer.merged for layer in layers):
         raise UsageError("merged adapters cannot be switched off", hint="unmerge the model first")
     before = [layer.enabled for layer in layers]
@@ -86,16 +86,24 @@ def merge(model: nn.Module, *, keep: bool = True) -> None:
             costs their memory again.
 
     Raises:
-        UsageError: when there is nothing to merge, or it is merged already.
+        UsageError: when there is nothing to merge, it is merged already, or the weights are
+            packed in fewer bits, where a small update would be rounded away.
         DataError: when an update is not finite; no weight has been changed then.
     """
     layers = _layers(model, merged=False)
     for path, layer in layers.items():
+        if layer.weight is None:
+            raise UsageError(
+                "an update cannot be merged into packed weights: rounding would lose it",
+                where=path,
+                found=type(layer.packed).__name__,
+                hint="unpack the base first (togi.align.nf4_model.unpack), or `togi align merge`",
+            )
         if not (layer.lora_A.isfinite().all() and layer.lora_B.isfinite().all()):
             raise DataError("the adapter holds values that are not finite", where=path)
     with torch.no_grad():
         for layer in layers.values():
-            layer.kept = layer.weight.detach().clone() if keep else None
+            layer.kept = layer.matrix().detach().clone() if keep else None
             delta, W = layer.delta(), layer.matrix()
             W.copy_(delta.add_(W))
             layer.merged = True
@@ -114,7 +122,7 @@ def unmerge(model: nn.Module) -> None:
     with torch.no_grad():
         for layer in layers.values():
             assert layer.kept is not None  # noqa: S101 - looked at above
-            layer.weight.copy_(layer.kept)
+            layer.matrix().copy_(layer.kept)
             layer.kept, layer.merged = None, False
 
 
@@ -136,7 +144,7 @@ def unload(model: nn.Module) -> list[str]:
     Returns:
         The paths of the layers.
     """
-    layers = lora_layers(model)
+    layers = lora_layers(model, all_slots=True)
     for path, layer in layers.items():
         parent, _, name = path.rpartition(".")
         setattr(model.get_submodule(parent), name, _plain(layer))
@@ -144,6 +152,8 @@ def unload(model: nn.Module) -> list[str]:
 
 
 def _plain(layer: LoraLinear) -> nn.Module:
+    if layer.packed is not None:
+        return layer.packed
     if layer.transposed:
         from transformers.pytorch_utils import Conv1D
 
@@ -183,6 +193,7 @@ def adapter_norms(model: nn.Module) -> dict[str, AdapterNorm]:
 
 
 def _norm(layer: LoraLinear) -> AdapterNorm:
+    base = layer.matrix() if layer.kept is None else layer.kept
     left = torch.linalg.qr(layer.lora_B.double()).R
     right = torch.linalg.qr(layer.lora_A.double().t()).R
     values = torch.linalg.svdvals(left @ right.t()) * layer.scale
@@ -190,6 +201,6 @@ def _norm(layer: LoraLinear) -> AdapterNorm:
     shares = (values / total if total else values[:0]).clamp_min(1e-300)
     return AdapterNorm(
         update=float(values.norm()),
-        base=float((layer.weight if layer.kept is None else layer.kept).double().norm()),
+        base=float(base.double().norm()),
         effective_rank=float((-(shares * shares.log()).sum()).exp()) if total else 0.0,
     )

@@ -5,10 +5,15 @@
 The products run in the base weights' dtype (bf16 or fp32); A and B, their gradients and the
 optimiser stay in fp32. Against plain autograd this saves the copies of x, the scaling and the
 sums into y and dx, and skips dx where nothing below it is trained.   Source: Hu et al. 2021, §4.
+
+With a magnitude the layer is DoRA (Liu et al. 2024): rows of W + s B A are scaled to trained
+lengths. The base may also be one that makes its matrix on demand (NF4); then W is made again in
+the backward pass instead of being kept.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -21,123 +26,195 @@ from torch.nn import functional as F
 FEW = 16
 
 
+@dataclass(slots=True)
+class Low:
+    """A low-rank update as the products want it: a [rank, in], b [out, rank], both in W's dtype."""
+
+    a: Tensor
+    b: Tensor
+    scale: float
+    magnitude: Tensor | None = None
+
+
 class _Fused(torch.autograd.Function):
-    """x [n, in], W [out, in] -> y [n, out]; `a`, `b` are A and B in W's dtype."""
+    """x [n, in], W [out, in] -> y [n, out]; `low` holds A and B in W's dtype."""
 
     @staticmethod
     def forward(
-        ctx: Any, x: Tensor, W: Tensor, bias: Tensor | None, A: Tensor, B: Tensor,
-        low: tuple[Tensor, Tensor], scale: float,
-    ) -> Tensor:  # fmt: skip
-        a, b = low
-        xa = x @ a.t()
-        ctx.save_for_backward(x, W, a, b, xa)
-        ctx.scale, ctx.kept = scale, A.dtype
-        return F.linear(x, W, bias).addmm_(xa, b.t(), alpha=scale)
+        ctx: Any, x: Tensor, layer: LoraLinear, bias: Tensor | None, A: Tensor, B: Tensor, low: Low
+    ) -> Tensor:
+        xa = x @ low.a.t()
+        ctx.save_for_backward(x, xa)
+        ctx.layer, ctx.low, ctx.kept = layer, low, A.dtype
+        return F.linear(x, layer.matrix(), bias).addmm_(xa, low.b.t(), alpha=low.scale)
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, g: Tensor) -> tuple[Tensor | None, ...]:  # pyright: ignore
-        x, W, a, b, xa = ctx.saved_tensors
-        gb = g @ b
+        x, xa = ctx.saved_tensors
+        low, scale = ctx.low, ctx.low.scale
+        gb = g @ low.b
         dx = dA = dB = None
         if ctx.needs_input_grad[0]:
-            dx = (g @ W).addmm_(gb, a, alpha=ctx.scale)
+            dx = (g @ ctx.layer.matrix()).addmm_(gb, low.a, alpha=scale)
         if ctx.needs_input_grad[3]:
-            dA = (gb.t() @ x).to(ctx.kept).mul_(ctx.scale)
+            dA = (gb.t() @ x).to(ctx.kept).mul_(scale)
         if ctx.needs_input_grad[4]:  # (xAᵀ)ᵀ g is several times faster than gᵀ (xAᵀ)
             dB = (xa.t() @ g).t().to(ctx.kept, memory_format=torch.contiguous_format)
-            dB = dB.mul_(ctx.scale)
-        return dx, None, None, dA, dB, None, None
+            dB = dB.mul_(scale)
+        return dx, None, None, dA, dB, None
 
 
 class LoraLinear(nn.Module):
     """Stands where a linear layer stood; keeps its `weight` and `bias` under the same names.
 
     Args:
-        base: `torch.nn.Linear`, or GPT-2's `Conv1D`, whose weight is stored [in, out].
-        rank: inner width of the update.
+        base: `torch.nn.Linear`, GPT-2's `Conv1D` (whose weight is stored [in, out]), or a layer
+            with a method `matrix`, which is kept as `packed`.
+        rank: inner width of the update; 0 for a layer that only carries others' adapters.
         alpha: numerator of the scale.
         dropout: share of the low-rank branch's inputs that are dropped in training.
         rslora: scale alpha / sqrt(rank) instead of alpha / rank (Kalajdzievski 2023).
+        dora: train the rows' lengths apart from their directions.
         generator: draws A, uniform in ±1/sqrt(in); B starts at zero, so the layer starts as `base`.
+
+    Attributes:
+        sides: frozen adapters by name, which `using` puts in the trained one's place.
+        twin: updates of the first and of the second half of the rows, while both are asked.
     """
 
-    weight: Tensor
     bias: Tensor | None
 
     def __init__(
         self,
-        base: nn.Linear,
+        base: nn.Module,
         *,
         rank: int,
         alpha: float,
         dropout: float = 0.0,
         rslora: bool = False,
+        dora: bool = False,
         generator: torch.Generator | None = None,
     ) -> None:
         super().__init__()
         self.transposed = is_conv1d(base)
-        self.weight, self.bias = base.weight, base.bias
+        self.packed = base if is_packed(base) else None
+        self.weight: Tensor | None = None if self.packed is not None else base.weight  # pyright: ignore
+        self.bias = base.bias  # pyright: ignore
         self.rank, self.alpha, self.dropout, self.rslora = rank, alpha, dropout, rslora
-        self.scale = alpha / (rank**0.5 if rslora else rank)
-        self.enabled = True
-        self.merged = False
+        self.scale = alpha / (rank**0.5 if rslora else rank) if rank else 0.0
+        self.enabled, self.merged = rank > 0, False
         self.kept: Tensor | None = None  # the weights before merging, to unmerge bit-exactly
+        self.sides: dict[str, Low] = {}
+        self.using: str | None = None
+        self.twin: tuple[Low, Low] | None = None
         self.out_features, self.in_features = self.matrix().shape
-        trained = torch.float64 if self.weight.dtype == torch.float64 else torch.float32
-        low = torch.empty(rank, self.in_features, dtype=trained)
+        place, wide = self.matrix().device, torch.promote_types(self.dtype, torch.float32)
+        low = torch.empty(rank, self.in_features, dtype=wide)
         low.uniform_(-(self.in_features**-0.5), self.in_features**-0.5, generator=generator)
-        self.lora_A = nn.Parameter(low.to(self.weight.device))
-        self.lora_B = nn.Parameter(
-            torch.zeros(self.out_features, rank, dtype=trained, device=self.weight.device)
-        )
-        self._low: tuple[Tensor, Tensor] | None = None
+        self.lora_A = nn.Parameter(low.to(place), requires_grad=rank > 0)
+        zeros = torch.zeros(self.out_features, rank, dtype=wide, device=place)
+        self.lora_B = nn.Parameter(zeros, requires_grad=rank > 0)
+        lengths = self.matrix().to(wide).norm(dim=1) if dora else None
+        self.lora_magnitude = None if lengths is None else nn.Parameter(lengths)
+        self._low: Low | None = None
         self._low_key: tuple[Any, ...] = ()
 
+    @property
+    def dtype(self) -> torch.dtype:
+        """The frozen weights' dtype, in which the products run."""
+        return self.packed.dtype if self.weight is None else self.weight.dtype  # pyright: ignore
+
     def matrix(self) -> Tensor:
-        """Return the frozen weights as [out, in], a view."""
+        """Return the frozen weights as [out, in]: a view, or made from their packed form."""
+        if self.weight is None:
+            return self.packed.matrix()  # pyright: ignore
         return self.weight.t() if self.transposed else self.weight
 
     def delta(self) -> Tensor:
-        """Return s B A as [out, in], in A's dtype."""
-        return (self.lora_B @ self.lora_A).mul_(self.scale)
+        """Return what the update adds to W as [out, in], in A's dtype."""
+        low = (self.lora_B @ self.lora_A).mul_(self.scale)
+        if self.lora_magnitude is None:
+            return low
+        whole = low.add_(self.matrix())
+        return whole * (self.lora_magnitude / whole.norm(dim=1))[:, None] - self.matrix()
 
-    def low(self) -> tuple[Tensor, Tensor]:
-        """Return A and B in the base's dtype.
+    def low(self) -> Low:
+        """Return the update in the base's dtype.
 
-        Frozen ones are cast once; trained ones each time, because a fused optimiser changes them
+        A frozen one is cast once; a trained one each time, because a fused optimiser changes it
         without a trace (it does not raise the tensors' version).
         """
-        A, B = self.lora_A.detach(), self.lora_B.detach()
-        dtype = self.weight.dtype
+        A, B, dtype = self.lora_A.detach(), self.lora_B.detach(), self.dtype
+        length = self.lora_magnitude
         if A.dtype == dtype or self.lora_A.requires_grad or self.lora_B.requires_grad:
-            return A.to(dtype), B.to(dtype)
+            return Low(A.to(dtype), B.to(dtype), self.scale, length)
         key = (A._version, B._version, A.data_ptr(), B.data_ptr(), dtype)
         if self._low is None or self._low_key != key:
             with torch.inference_mode(False), torch.no_grad():  # may be saved for a backward
-                self._low = (A.to(dtype), B.to(dtype))
+                self._low = Low(A.to(dtype), B.to(dtype), self.scale, length)
             self._low_key = key
         return self._low
 
     def forward(self, x: Tensor) -> Tensor:
         """Map x [..., in] to [..., out]."""
-        if self.merged or not self.enabled:
-            return F.linear(x, self.matrix(), self.bias)
-        if self.dropout and self.training:
-            a, b = self.lora_A.to(x.dtype), self.lora_B.to(x.dtype)
-            low = F.linear(F.linear(F.dropout(x, self.dropout), a), b)
-            return F.linear(x, self.matrix(), self.bias) + self.scale * low
-        rows, W = x.reshape(-1, self.in_features), self.matrix()
-        if torch.is_grad_enabled():
-            y = _Fused.apply(rows, W, self.bias, self.lora_A, self.lora_B, self.low(), self.scale)
-        elif len(rows) <= FEW and W.dtype == torch.bfloat16 and W.device.type == "cpu":
-            low = (rows.float() @ self.lora_A.t()) @ self.lora_B.t()
-            y = F.linear(rows, W, self.bias).add_(low, alpha=self.scale)
+        rows = x.reshape(-1, self.in_features)
+        if self.twin is not None:
+            y = self._twin(rows, *self.twin)
+        elif self.using is not None:
+            y = self._frozen(rows, self.sides.get(self.using))
+        elif self.merged or not self.enabled:
+            y = self._frozen(rows, None)
+        elif torch.is_grad_enabled():
+            y = self._trained(rows)
         else:
-            a, b = self.low()
-            y = F.linear(rows, W, self.bias).addmm_(rows @ a.t(), b.t(), alpha=self.scale)
+            y = self._frozen(rows, self.low())
         return y.view(*x.shape[:-1], self.out_features)
+
+    def _trained(self, rows: Tensor) -> Tensor:
+        if self.dropout and self.training:
+            a, b = self.lora_A.to(rows.dtype), self.lora_B.to(rows.dtype)
+            low = F.linear(F.linear(F.dropout(rows, self.dropout), a), b) * self.scale
+            y = F.linear(rows, self.matrix(), self._plain_bias()) + low
+        else:
+            bias = self._plain_bias()
+            y = _Fused.apply(rows, self, bias, self.lora_A, self.lora_B, self.low())
+        return y if self.lora_magnitude is None else self._lengthened(y, self.low())
+
+    def _frozen(self, rows: Tensor, low: Low | None) -> Tensor:
+        """Map rows by the base and a given update, without gradients to either."""
+        W = self.matrix()
+        if low is None:
+            return F.linear(rows, W, self.bias)
+        y = F.linear(rows, W, self.bias if low.magnitude is None else None)
+        if len(rows) <= FEW and W.dtype == torch.bfloat16 and W.device.type == "cpu":
+            small = (rows.float() @ low.a.t().float()) @ low.b.t().float()
+            y = y.add_(small, alpha=low.scale)
+        else:
+            y = y.addmm_(rows @ low.a.t(), low.b.t(), alpha=low.scale)
+        return y if low.magnitude is None else self._lengthened(y, low)
+
+    def _twin(self, rows: Tensor, first: Low, second: Low) -> Tensor:
+        """Map the first half of the rows by one update, the second half by another."""
+        half = len(rows) // 2
+        if first.magnitude is not None:
+            return torch.cat([self._frozen(rows[:half], first), self._frozen(rows[half:], second)])
+        y = F.linear(rows, self.matrix(), self.bias)
+        for part, low in ((slice(0, half), first), (slice(half, None), second)):
+            y[part].addmm_(rows[part] @ low.a.t(), low.b.t(), alpha=low.scale)
+        return y
+
+    def _plain_bias(self) -> Tensor | None:
+        return self.bias if self.lora_magnitude is None else None
+
+    def _lengthened(self, y: Tensor, low: Low) -> Tensor:
+        """Scale (W + s B A) x to the trained lengths; the norm carries no gradient (DoRA, §4.3)."""
+        assert low.magnitude is not None  # noqa: S101 - asked only then
+        with torch.no_grad():
+            whole = torch.addmm(self.matrix(), low.b, low.a, alpha=low.scale)
+            norm = whole.float().norm(dim=1)
+        y = y * (low.magnitude / norm).to(y.dtype)
+        return y if self.bias is None else y + self.bias
 
     def extra_repr(self) -> str:
         """Say the sizes when printed."""
@@ -150,11 +227,20 @@ def is_conv1d(module: nn.Module) -> bool:
     return kind.__name__ == "Conv1D" and kind.__module__.startswith("transformers.")
 
 
+def is_packed(module: nn.Module) -> bool:
+    """Whether it is a linear layer that makes its matrix on demand, such as one in NF4."""
+    return callable(getattr(module, "matrix", None)) and not isinstance(module, LoraLinear)
+
+
 def is_linear(module: nn.Module) -> bool:
     """Whether LoRA can stand in its place."""
-    return type(module) is nn.Linear or is_conv1d(module)
+    return type(module) is nn.Linear or is_conv1d(module) or is_packed(module)
 
 
-def lora_layers(model: nn.Module) -> dict[str, LoraLinear]:
-    """Return the model's LoRA layers by path, in the model's order."""
-    return {path: m for path, m in model.named_modules() if isinstance(m, LoraLinear)}
+def lora_layers(model: nn.Module, *, all_slots: bool = False) -> dict[str, LoraLinear]:
+    """Return the model's LoRA layers by path, in the model's order.
+
+    `all_slots` adds those that only carry other adapters than the trained one.
+    """
+    found = ((p, m) for p, m in model.named_modules() if isinstance(m, LoraLinear))
+    return {path: layer for path, layer in found if all_slots or layer.rank}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
@@ -28,10 +28,14 @@ class Request:
 
 @dataclass(slots=True)
 class AnswerScores:
-    """Scores of several requests, laid end to end; `owner[i]` is the request of token i."""
+    """Scores of several requests, laid end to end; `owner[i]` is the request of token i.
+
+    `states` [n, width] are the last hidden states from which the tokens were predicted.
+    """
 
     tokens: TokenScores
     owner: Tensor
+    states: Tensor
 
     def sums(self, n: int) -> Tensor:
         """Return the summed log-probability of each of `n` requests, differentiable."""
@@ -39,10 +43,30 @@ class AnswerScores:
         return zeros.index_add(0, self.owner, self.tokens.logprobs)
 
 
+class SoftPrefix(Protocol):
+    """Keys and values that stand before every text, as prefix tuning trains them.
+
+    A model that has one holds it as its attribute `soft_prefix`. `ids` are as many numbers below
+    zero as there are positions; no token has such an id, so they only mark the place in a tree.
+    """
+
+    ids: tuple[int, ...]
+
+    def stem(self) -> dict[int, tuple[Tensor, Tensor]]:
+        """Return keys and values a layer, each [heads_kv, positions, width]."""
+        ...
+
+
+def prefix_of(model: Any) -> tuple[tuple[int, ...], dict[int, tuple[Tensor, Tensor]]]:
+    """Return the ids and the stem of a model's soft prefix; empty where it has none."""
+    prefix: SoftPrefix | None = getattr(model, "soft_prefix", None)
+    return ((), {}) if prefix is None else (prefix.ids, prefix.stem())
+
+
 def hidden_states(model: Any, packed: attention.PackedTree) -> Tensor:
     """Return the last hidden states [T, width] of a packed tree's new nodes."""
     tree = packed.tree
-    device = next(model.parameters()).device
+    device = device_of(model)
     out = model.base_model(
         input_ids=torch.from_numpy(tree.tokens).to(device)[None],
         position_ids=torch.from_numpy(tree.positions).to(device)[None],
@@ -59,38 +83,79 @@ def hidden_states(model: Any, packed: attention.PackedTree) -> Tensor:
 
 
 def answer_scores(
-    model: Any, requests: Sequence[Request], *, dense: bool | None = None
+    model: Any, requests: Sequence[Request], *, dense: bool | None = None, temperature: float = 1.0
 ) -> AnswerScores:
     """Score all requests in one packed tree; gradients flow where the model is being trained.
 
     The last token of a request is only predicted, never read, so it is not put through the model.
+    What stands in for a model may bring its own method `answer_scores(requests)`.
+
+    Args:
+        temperature: divides the logits, as sampling at that temperature does.
     """
-    tree = build([r.ids[:-1] for r in requests])
-    packed = attention.pack(tree, next(model.parameters()).device, dense=dense)
-    return _score(model, tree, packed, requests)
+    own = getattr(model, "answer_scores", None)
+    if own is not None:
+        return own(requests)
+    ids, stem = prefix_of(model)
+    requests = [behind(ids, request) for request in requests]
+    tree = build([r.ids[:-1] for r in requests], ids)
+    packed = attention.pack(tree, device_of(model), stem=stem, dense=dense)
+    return _score(model, tree, packed, requests, temperature)
+
+
+def behind(ids: tuple[int, ...], request: Request) -> Request:
+    """Return a request with a soft prefix's ids before it.
+
+    >>> behind((-1, -2), Request((5, 6), 1))
+    Request(ids=(-1, -2, 5, 6), start=3)
+    """
+    return Request((*ids, *request.ids), request.start + len(ids)) if ids else request
+
+
+def last_states(model: Any, sequences: Sequence[Sequence[int]]) -> Tensor:
+    """Return the last hidden state [n, width] of each sequence, all of its tokens read.
+
+    Sequences with a common beginning, such as several answers to one prompt, share it.
+    """
+    ids, stem = prefix_of(model)
+    tree = build([(*ids, *sequence) for sequence in sequences], ids)
+    device = device_of(model)
+    hidden = hidden_states(model, attention.pack(tree, device, stem=stem))
+    ends = [int(tree.nodes(i)[-1]) - tree.stem for i in range(len(sequences))]
+    return hidden[torch.tensor(ends, device=device)]
+
+
+def device_of(model: Any) -> torch.device:
+    """Return where a model's weights lie."""
+    return next(model.parameters()).device
 
 
 def stream_scores(
-    model: Any, requests: Sequence[Request], *, budget: int
+    model: Any, requests: Sequence[Request], *, budget: int, temperature: float = 1.0
 ) -> Iterator[tuple[list[int], AnswerScores]]:
     """Score many requests without gradients, `budget` new tokens at a time.
 
     A beginning that one pack shares with the next is computed once: its keys and values are
     carried over. Yields the requests' indices, and their scores in that order.
     """
-    device = next(model.parameters()).device
+    device = device_of(model)
+    with torch.no_grad():
+        ids, soft = prefix_of(model)
+    requests = [behind(ids, request) for request in requests]
     sequences = [r.ids[:-1] for r in requests]
     planned = list(packs(sequences, budget, carry=True))
-    stems = [_stem_length(requests, pack, shared) for pack, shared in planned]
-    kept: dict[int, tuple[Tensor, Tensor]] = {}
+    stems = [max(len(ids), _stem_length(requests, pack, shared)) for pack, shared in planned]
+    kept = soft
     for number, (pack, _) in enumerate(planned):
         stem = sequences[pack[0]][: stems[number]]
         tree = build([sequences[i] for i in pack], stem, order=range(len(pack)))
         following = stems[number + 1] if number + 1 < len(stems) else 0
-        packed = attention.pack(tree, device, stem=kept, keep=following > 0)
+        carried = following > len(ids)
+        packed = attention.pack(tree, device, stem=kept, keep=carried)
         with torch.no_grad():
-            scores = _score(model, tree, packed, [requests[i] for i in pack])
-        if following:
+            scores = _score(model, tree, packed, [requests[i] for i in pack], temperature)
+        kept = soft
+        if carried:
             last = torch.from_numpy(tree.nodes(len(pack) - 1, end=following)).to(device)
             kept = {
                 layer: (k.index_select(1, last), v.index_select(1, last))
@@ -115,7 +180,11 @@ def _stem_length(requests: Sequence[Request], pack: list[int], shared: int) -> i
 
 
 def _score(
-    model: Any, tree: TokenTree, packed: attention.PackedTree, requests: Sequence[Request]
+    model: Any,
+    tree: TokenTree,
+    packed: attention.PackedTree,
+    requests: Sequence[Request],
+    temperature: float,
 ) -> AnswerScores:
     import numpy as np
 
@@ -126,7 +195,8 @@ def _score(
     device = hidden.device
     rows = hidden[torch.from_numpy(np.concatenate(nodes)).to(device)]
     head = model.get_output_embeddings()
-    scores = token_logprobs(
-        rows, head.weight, torch.from_numpy(targets).to(device), getattr(head, "bias", None)
-    )
-    return AnswerScores(scores, torch.from_numpy(owner).to(device))
+    asked, bias = rows, getattr(head, "bias", None)
+    if temperature != 1:  # the logits are linear in both
+        asked, bias = rows / temperature, None if bias is None else bias / temperature
+    scores = token_logprobs(asked, head.weight, torch.from_numpy(targets).to(device), bias)
+    return AnswerScores(scores, torch.from_numpy(owner).to(device), rows)

@@ -23,7 +23,7 @@ from torch import Tensor
 from togi.lm import attention
 from togi.lm.base import Generated, Sampling
 from togi.lm.decode import DecodeState, Prefix
-from togi.lm.forward import hidden_states
+from togi.lm.forward import device_of, hidden_states, prefix_of
 from togi.lm.tree import build, packs
 from togi.stats.rng import stream
 
@@ -125,16 +125,18 @@ def _uniforms(ids: tuple[int, ...], draw: int, sampling: Sampling) -> np.ndarray
 
 def _read(model: Any, prompts: list[tuple[int, ...]]) -> tuple[Tensor, Prefix]:
     """Read the prompts; return each one's last hidden state and all keys and values."""
-    device = next(model.parameters()).device
+    device = device_of(model)
+    ids, soft = prefix_of(model)
+    prompts = [(*ids, *prompt) for prompt in prompts]
     hidden: list[Tensor | None] = [None] * len(prompts)
     caches: list[dict[int, tuple[Tensor, Tensor]]] = [{} for _ in prompts]
     for pack, _ in packs(prompts, PROMPT_TOKENS, carry=False):
-        tree = build([prompts[i] for i in pack])
-        packed = attention.pack(tree, device, keep=True)
+        tree = build([prompts[i] for i in pack], ids)
+        packed = attention.pack(tree, device, stem=soft, keep=True)
         states = hidden_states(model, packed)
         for place, index in enumerate(pack):
             nodes = torch.from_numpy(tree.nodes(place)).to(device)
-            hidden[index] = states[nodes[-1]]
+            hidden[index] = states[nodes[-1] - tree.stem]
             caches[index] = {
                 layer: (k.index_select(1, nodes), v.index_select(1, nodes))
                 for layer, (k, v) in packed.kept.items()

@@ -142,17 +142,12 @@ def prune(root: Path, *, keep: int, best: int | None) -> None:
             shutil.rmtree(leftover, ignore_errors=True)
 
 
-def capture(model: torch.nn.Module, optimizer: torch.optim.Optimizer) -> Groups:
-    """Collect what training changes: trained weights, optimiser moments, random states.
+def capture(model: torch.nn.Module, moments: Mapping[str, torch.Tensor]) -> Groups:
+    """Collect what training changes: trained weights, the updater's moments, random states.
 
     The tensors are the live ones, not copies: write them before the next step.
     """
     trained = {name: w for name, w in model.named_parameters() if w.requires_grad}
-    moments = {
-        f"{name}/{moment}": torch.as_tensor(value)
-        for name, weight in trained.items()
-        for moment, value in optimizer.state.get(weight, {}).items()
-    }
     random = {"cpu": torch.get_rng_state()}
     if torch.cuda.is_available():
         random |= {f"cuda{i}": state for i, state in enumerate(torch.cuda.get_rng_state_all())}
@@ -168,20 +163,9 @@ def restore_weights(model: torch.nn.Module, checkpoint: Checkpoint) -> None:
                 weight.copy_(weights[name])
 
 
-def restore(
-    model: torch.nn.Module, optimizer: torch.optim.Optimizer, checkpoint: Checkpoint
-) -> None:
-    """Put weights, moments and random states back exactly as they were captured."""
+def restore(model: torch.nn.Module, checkpoint: Checkpoint) -> None:
+    """Put weights and random states back exactly as they were captured."""
     restore_weights(model, checkpoint)
-    names = {id(weight): name for name, weight in model.named_parameters()}
-    weights = (weight for group in optimizer.param_groups for weight in group["params"])
-    place = {names[id(weight)]: number for number, weight in enumerate(weights)}
-    state: dict[int, dict[str, torch.Tensor]] = {}
-    for key, value in checkpoint.groups["moments"].items():
-        name, moment = key.rsplit("/", 1)
-        state.setdefault(place[name], {})[moment] = value
-    groups = optimizer.state_dict()["param_groups"]
-    optimizer.load_state_dict({"state": state, "param_groups": groups})
     random = checkpoint.groups["random"]
     torch.set_rng_state(random["cpu"])
     if torch.cuda.is_available() and "cuda0" in random:

@@ -41,6 +41,8 @@ class TrainConfig:
     "Largest global norm of the gradient; 0 switches clipping off."
     weight_decay: float = 0.0
     "Decoupled decay of matrices; vectors (norms, biases) are not decayed."
+    optimizer: str = "adamw"
+    "A key of `togi.train.optimizers.OPTIMIZERS`: how AdamW keeps its moments."
     betas: tuple[float, float] = (0.9, 0.999)
     "AdamW's decay rates of the first and second moment."
     eps: float = 1e-8

@@ -25,11 +25,11 @@ from togi.train.files import write_text
 from togi.train.interrupt import Interrupts
 from togi.train.judging import Judge, Judging, kept_random
 from togi.train.metrics import MetricsLog
-from togi.train.objective import Objective
+from togi.train.objective import Objective, state_of, updates_of
 from togi.train.packing import step_rows
 from togi.train.progress import Bar
 from togi.train.schedule import learning_rate
-from togi.train.update import adamw, row_name, trained, update
+from togi.train.update import GradientUpdater, MakeUpdater, Update, merged, row_name
 
 
 def train(
@@ -39,6 +39,7 @@ def train(
     config: TrainConfig,
     folder: Path,
     *,
+    updater: MakeUpdater | None = None,
     judge: Judge | None = None,
     say: Callable[[str], None] = print,
     notes: Mapping[str, Any] | None = None,
@@ -51,9 +52,11 @@ def train(
     bit on a CPU; called again after the end, it only loads the result.
 
     Args:
-        model: the module the objective runs; trained weights must be float32 (or float64).
+        model: the module the objective runs; weights trained by gradients must be float32 (or
+            float64).
         objective: what items weigh, cost and lose.
         items: what to train on, frozen; an `id` attribute names an item in messages.
+        updater: makes who changes the weights; by default the gradient and config's optimiser.
         judge: called as ``judge(model, step)`` every `judge_every` steps; returns measures.
         notes: plain values that stand beside the summary in train.json (such as ``dropped``).
 
@@ -68,7 +71,7 @@ def train(
     folder.mkdir(parents=True, exist_ok=True)
     mode = model.training
     with kept_random(), Interrupts(say) as stop:
-        run = _Run(model, objective, items, config, folder, judge, say)
+        run = _Run(model, objective, items, config, folder, updater, judge, say)
         model.train()
         try:
             run.resume()
@@ -118,6 +121,7 @@ class _Run:
         items: Sequence[Any],
         config: TrainConfig,
         folder: Path,
+        updater: MakeUpdater | None,
         judge: Judge | None,
         say: Callable[[str], None],
     ) -> None:
@@ -125,9 +129,11 @@ class _Run:
         self.config, self.folder, self.say = config, folder, say
         self.steps = config.total_steps(len(items))
         self.judging = Judging(judge, config, self.steps, say)
-        self.identity = Identity.of(model, objective, items, config.binding())
-        self.weights = trained(model)
-        self.optimizer = adamw(self.weights, config)
+        self.updater = (
+            GradientUpdater(model, config, folder) if updater is None else updater(model, folder)
+        )
+        settings = {**config.binding(), **self.updater.binding()}
+        self.identity = Identity.of(model, objective, items, settings)
         self.root = folder / "checkpoints"
         self.step = self.began_at = self.tokens = self.micro_batches = 0
         self.seconds, self.since = 0.0, time.perf_counter()
@@ -141,18 +147,21 @@ class _Run:
             then = found.state["identity"]
             rows = tuple(found.groups["rows"]["digests"].tolist())
             self.identity.require(Identity(**then, rows=rows), str(self.folder))
-            saved.restore(self.model, self.optimizer, found)
+            saved.restore(self.model, found)
+            self.updater.restore(found.groups["moments"])
+            state_of(self.objective).update(found.state["objective"])
             self.step = self.began_at = self.saved_at = found.step
             self.tokens, self.seconds = found.state["tokens"], found.state["seconds"]
             self.judging.state |= found.state["judging"]
             self.fresh = False
+        self.updater.rewind(self.step)
         self.log = MetricsLog(
             self.folder / "metrics.jsonl", after=None if self.fresh else self.step
         )
 
     def begin(self) -> None:
         """Say what is about to happen; a fresh run is seeded and judged before its first step."""
-        name, count = self.objective.name, sum(weight.numel() for weight in self.weights)
+        name, count = self.objective.name, self.trained()
         if not self.fresh:
             self.say(f"{name}: going on after step {self.step} of {self.steps}")
             return
@@ -177,13 +186,12 @@ class _Run:
             number, lr=config.lr, steps=self.steps, warmup=config.warmup, schedule=config.schedule
         )
         done = self.update(items, lr)
-        tokens = sum(self.objective.cost(item) for item in items)
-        self.step, self.tokens = number + 1, self.tokens + tokens
+        self.step, self.tokens = number + 1, self.tokens + done.tokens
         self.micro_batches += done.micro_batches
         now = time.perf_counter()
         line = {
             "step": self.step, "loss": done.loss, "lr": lr, "grad_norm": done.grad_norm,
-            "tokens": self.tokens, "tokens_per_s": tokens / (now - began),
+            "tokens": self.tokens, "tokens_per_s": done.tokens / (now - began),
             "seconds": self.elapsed(), "memory_mb": memory_mb(), **done.measures,
         }  # fmt: skip
         judged = self.judging(self.model, self.step) if self.judging.due(self.step) else {}
@@ -191,13 +199,11 @@ class _Run:
             self.write({**line, **judged})
         return line
 
-    def update(self, items: Sequence[Any], lr: float) -> Any:
-        """Call `update` and add step and checkpoint to what it may raise."""
+    def update(self, items: Sequence[Any], lr: float) -> Update:
+        """Make the step's updates; add step and checkpoint to what they may raise."""
         try:
-            return update(
-                self.model, self.objective, items, self.optimizer,
-                lr=lr, clip=self.config.clip, micro_tokens=self.config.micro_tokens,
-            )  # fmt: skip
+            batches = updates_of(self.objective, self.model, items, self.step)
+            return merged([self.updater.update(self.objective, b, lr=lr) for b in batches])
         except DataError as error:
             kept = f"the checkpoint of step {self.saved_at} is kept; " if self.saved_at > 0 else ""
             raise DataError(
@@ -215,7 +221,7 @@ class _Run:
         best = self.judging.best_step == self.step
         if self.saved_at == self.step or not (due or best or stopping or self.step == self.steps):
             return
-        groups = dict(saved.capture(self.model, self.optimizer))
+        groups = dict(saved.capture(self.model, self.updater.moments()))
         groups["rows"] = {"digests": torch.tensor(self.identity.rows, dtype=torch.int64)}
         state = {
             "identity": {
@@ -224,6 +230,7 @@ class _Run:
                 "model": self.identity.model,
             },
             "tokens": self.tokens, "seconds": self.elapsed(), "judging": self.judging.state,
+            "objective": state_of(self.objective),
         }  # fmt: skip
         saved.write_checkpoint(self.root, self.step, groups, state)
         saved.prune(self.root, keep=self.config.keep, best=self.judging.best_step)
@@ -241,7 +248,7 @@ class _Run:
             objective=self.objective.name,
             steps=self.steps,
             rows=len(self.items),
-            trained_parameters=sum(weight.numel() for weight in self.weights),
+            trained_parameters=self.trained(),
             total_parameters=sum(weight.numel() for weight in self.model.parameters()),
             tokens=self.tokens,
             seconds=self.elapsed(),
@@ -254,6 +261,10 @@ class _Run:
         )
         write_text(self.folder / "train.json", json.dumps(summary.as_dict(), indent=1) + "\n")
         return summary
+
+    def trained(self) -> int:
+        """Return how many weights are trained."""
+        return sum(weight.numel() for weight in self.updater.weights)
 
     def elapsed(self) -> float:
         """Return the wall-clock seconds of all sittings."""

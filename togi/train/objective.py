@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 if TYPE_CHECKING:
@@ -16,6 +16,16 @@ class Objective(Protocol[Item]):
 
     The loop divides the sum of a step's losses, over all of its micro-batches, once by the sum
     of the step's weights. For SFT an item weighs its trained tokens, for DPO a pair weighs 1.
+
+    Two parts are optional:
+
+    ``updates(model, items, step)`` turns a step's items into what its updates are made on, one
+    update for each batch that it yields. KTO fills in the reference point of the whole step
+    there, PPO answers the prompts and yields its minibatches; without it a step is one update on
+    its items. A checkpoint lies between steps only, so nothing of this need be saved.
+
+    ``state``, a dict of plain numbers, is kept in the checkpoints and put back before a resumed
+    run goes on, such as PPO's adaptive weight of the divergence.
     """
 
     name: str
@@ -33,3 +43,16 @@ class Objective(Protocol[Item]):
     ) -> tuple[torch.Tensor, dict[str, tuple[float, float]]]:
         """Return the summed loss, and measures as name -> (sum, weight), detached floats."""
         ...
+
+
+def updates_of(
+    objective: Objective[Any], model: Any, items: Sequence[Any], step: int
+) -> Iterable[Sequence[Any]]:
+    """Return the batches on which a step's updates are made; one of all items by default."""
+    own = getattr(objective, "updates", None)
+    return [items] if own is None else own(model, items, step)
+
+
+def state_of(objective: Objective[Any]) -> dict[str, float]:
+    """Return the objective's state as it stands, empty where it has none."""
+    return getattr(objective, "state", {})
