@@ -191,14 +191,24 @@ def test_every_cell(trained, optimizer, method, work, monkeypatch):
     for name, weight in trained_weights(resumed).items():
         assert torch.equal(weight, weights[name]), name
 
+    if method == "ppo":
+        same_first_round(trained, optimizer, work, monkeypatch)
+        return
     apart = cell(trained, optimizer, method, micro_tokens=1)
     _, separate = run(apart, work("one", ROWS[method]), monkeypatch)
-    if method == "ppo":  # many updates: AdamW makes rounding of tiny gradients into whole steps
-        torch.testing.assert_close(answers(separate), said, rtol=0, atol=0.05)
-        return
     for name, weight in trained_weights(separate).items():
         tight = 5e-3 if optimizer == "mezo" else 2e-4
         torch.testing.assert_close(weight, weights[name], rtol=0, atol=tight, msg=name)
+
+
+def same_first_round(trained, optimizer, work, monkeypatch):
+    """One round of PPO: in a second one, rounding may change which token is drawn."""
+    found = []
+    for micro_tokens in (1, 4096):
+        options = cell(trained, optimizer, "ppo", steps=1, micro_tokens=micro_tokens, lr=1e-4)
+        _, model = run(options, work(f"round-{micro_tokens}", ROWS["ppo"]), monkeypatch)
+        found.append(answers(model))
+    torch.testing.assert_close(*found, rtol=0, atol=0.02)
 
 
 def test_paging_moments_changes_no_bit(work, monkeypatch):
