@@ -38,6 +38,7 @@ class Both:
     again: float | None = None
 
 
+@torch.no_grad()
 def evaluate(
     model: Any, objective: Objective[Any], items: Sequence[Any], noise: Noise, eps: float,
     micro_tokens: int, *, twice: bool = False,

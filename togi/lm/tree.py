@@ -287,13 +287,22 @@ def _groups(pieces: Sequence[Piece]) -> Iterator[list[Piece]]:
         if group:
             rows = piece.end - group[0].start
             together = rows * (group[0].depth + rows)
-            if together > apart + piece.pairs + BLOCK_OVERHEAD:
+            costly = together > apart + piece.pairs + BLOCK_OVERHEAD
+            if costly or _other_stem(group[0], piece):
                 yield group
                 group, apart = [], 0
         group.append(piece)
         apart = apart + piece.pairs + (BLOCK_OVERHEAD if len(group) > 1 else 0)
     if group:
         yield group
+
+
+def _other_stem(first: Piece, piece: Piece) -> bool:
+    """Whether a piece hangs on another stem than the first of a group, as in a tree of twins."""
+    if not first.above or not piece.above:
+        return False
+    root = piece.above[0].start
+    return root < first.start and root != first.above[0].start
 
 
 def _block(group: Sequence[Piece], stem: int) -> Block:
