@@ -56,7 +56,8 @@ PAGES = list(pages(typer.main.get_command(app)))
 def test_the_tree_of_commands_is_the_designs():
     top = {path[0] for path in PAGES if path}
     assert top == {
-        "run", "data", "align", "evaluate", "recipes", "report", "fetch", "doctor", "chat",
+        "run", "data", "align", "evaluate", "gallery", "recipes", "report", "fetch", "doctor",
+        "chat",
     }  # fmt: skip
 
 
@@ -71,7 +72,7 @@ def test_every_help_page_renders(path: tuple[str, ...], call: Any):
 
 def test_a_steps_help_is_its_settings_help(call: Any):
     _, out, _ = call("align", "sft", "--help")
-    assert "lr (number)" in out
+    assert "lr (number or null)" in out
     assert "Highest learning rate. [0.0002]" in out
 
 

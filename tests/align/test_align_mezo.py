@@ -234,7 +234,7 @@ def test_learnt_positions_and_biases_are_perturbed_too(tiny_gpt2):
 @pytest.mark.parametrize("kind", KINDS)
 @torch.no_grad()
 def test_evaluating_touches_no_bit_of_the_weights(kind, dtype):
-    """Perturbing in place and back drifts by more than an update is long; this drifts by nothing."""
+    """Perturbing in place and back drifts by more than an update is long; this does not."""
     model = KINDS[kind](toy(dtype))
     before = {name: w.clone() for name, w in model.named_parameters()}
     paths = [path for path, _ in model.named_modules()]
@@ -273,9 +273,7 @@ def test_one_update_by_hand(tmp_path):
         )
         g = (plus - minus) / 2e-3
         assert done.grad_norm == pytest.approx(abs(g), rel=1e-6)
-        for (name, weight), old in zip(
-            model.named_parameters(), before.parameters(), strict=True
-        ):
+        for (name, weight), old in zip(model.named_parameters(), before.parameters(), strict=True):
             decay = 0.3 * old if old.ndim >= 2 else 0.0
             wanted = old - 0.1 * (g * noise.of(name, old) + decay)
             torch.testing.assert_close(weight, wanted, rtol=0, atol=1e-9)
@@ -290,7 +288,9 @@ def test_the_slope_is_clipped(tmp_path):
     assert longest < 1e-6 * 6
 
 
-@pytest.mark.parametrize(("dtype", "draw"), [(torch.float32, "gaussian"), (torch.bfloat16, "rademacher")])  # fmt: skip
+@pytest.mark.parametrize(
+    ("dtype", "draw"), [(torch.float32, "gaussian"), (torch.bfloat16, "rademacher")]
+)
 def test_the_trajectory_replayed_is_the_training(tmp_path, dtype, draw):
     model = full(toy(dtype))
     start = copy.deepcopy(model)

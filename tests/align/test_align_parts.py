@@ -99,7 +99,7 @@ def test_what_goes_wrong_is_told_with_the_users_line(function, body, words):
 
 def test_a_function_that_hangs_is_ended_and_may_be_called_again(function):
     hung = function("time.sleep(60 if len(response) > 5 else 0); return 1.0", seconds=3.0)
-    with pytest.raises(DataError, match="did not return in time.*nothing after 3 s.*kept"):
+    with pytest.raises(DataError, match=r"did not return in time.*nothing after 3 s.*kept"):
         hung([ROW])
     assert hung([{**ROW, "response": "hi"}]) == [1.0]
 
@@ -107,7 +107,7 @@ def test_a_function_that_hangs_is_ended_and_may_be_called_again(function):
 def test_a_function_that_is_not_there_is_told(tmp_path):
     with pytest.raises(UsageError, match="no such file"):
         parse(str(tmp_path / "none.py:score"))
-    with pytest.raises(UsageError, match="not a function.*file.py:function"):
+    with pytest.raises(UsageError, match=r"not a function.*file.py:function"):
         parse("score")
     (tmp_path / "a.py").write_text("def scroe(x): return 1\n")
     with (
@@ -141,7 +141,7 @@ def test_side_adapters_take_turns_and_leave_no_trace(tmp_path):
         with using(model, name):
             torch.testing.assert_close(scores(model), value, rtol=0, atol=1e-12)
     torch.testing.assert_close(scores(model), now, rtol=0, atol=1e-12)
-    with pytest.raises(UsageError, match="no adapter is called 'befor'.*did you mean 'before'"):
+    with pytest.raises(UsageError, match=r"no adapter is called 'befor'.*did you mean 'before'"):
         using(model, "befor").__enter__()
     save_adapter(model, tmp_path / "mine", "tiny")  # slots that only carry others are not saved
     assert len(lora_layers(model)) == 2
@@ -172,7 +172,9 @@ def test_doras_gradients_reach_lengths_and_directions_and_not_the_norm():
     answer_scores(model, REQUESTS).tokens.logprobs.sum().backward()
     layer = next(iter(lora_layers(model).values()))
     found = [w.grad.clone() for w in (layer.lora_A, layer.lora_B, layer.lora_magnitude)]
-    leaves = [w.detach().requires_grad_() for w in (layer.lora_A, layer.lora_B, layer.lora_magnitude)]  # noqa: E501
+    leaves = [
+        w.detach().requires_grad_() for w in (layer.lora_A, layer.lora_B, layer.lora_magnitude)
+    ]
     A, B, m = leaves
     whole = layer.weight + layer.scale * B @ A
     dense = (m / whole.detach().norm(dim=1))[:, None] * whole
@@ -219,7 +221,7 @@ def test_adapters_sit_in_the_layers_that_are_asked_for(layers, numbers):
 
 @pytest.mark.parametrize("layers", ["9", "2-7", "-9", "first", "3-1"])
 def test_layers_that_are_not_there_are_told(layers):
-    with pytest.raises(UsageError, match="no such layers|not a range of layers"):
+    with pytest.raises(UsageError, match=r"no such layers|not a range of layers"):
         add_lora(toy(num_hidden_layers=4), Lora(rank=2, layers=layers), seed=1)
 
 
@@ -322,7 +324,9 @@ def test_accuracy_chooses_the_likeliest():
 
 
 def test_a_users_measure_sees_the_target(tmp_path):
-    (tmp_path / "m.py").write_text("def near(response, prompt, row):\n    return row['target'] == '4'\n")
+    (tmp_path / "m.py").write_text(
+        "def near(response, prompt, row):\n    return row['target'] == '4'\n"
+    )
 
     class Draw:
         def __call__(self, model, prompts, *, n, seed):
@@ -338,7 +342,7 @@ def test_a_users_measure_sees_the_target(tmp_path):
     finally:
         metric.close()
     assert loss.item() == -1.0
-    with pytest.raises(UsageError, match="no such measure.*did you mean 'accuracy'"):
+    with pytest.raises(UsageError, match=r"no such measure.*did you mean 'accuracy'"):
         Metric("acuracy")
 
 

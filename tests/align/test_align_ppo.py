@@ -200,8 +200,8 @@ def test_the_divergence_is_zero_at_the_start_and_the_value_explains_nothing(poli
 
 def test_rounds_depend_on_their_step_and_seed_only(policy):
     def drawn(seed, step):
-        return [s.request.ids for s in next(iter(
-            Ppo(PpoSettings(), plan_of(policy), seed=seed).updates(policy, [ITEM], step)))]  # fmt: skip
+        objective = Ppo(PpoSettings(), plan_of(policy), seed=seed)
+        return [s.request.ids for s in next(iter(objective.updates(policy, [ITEM], step)))]
 
     assert drawn(1, 4) == drawn(1, 4)
     assert drawn(1, 4) != drawn(1, 5)
@@ -305,7 +305,7 @@ def test_simple_rewards():
     assert SimpleReward("json")(None, [answer('{"a": 1}'), answer("{a")]) == [1.0, 0.0]
     assert SimpleReward("brevity")(None, [answer("x" * 50)]) == [-0.5]
     assert SimpleReward("variety")(None, [answer("a b a b"), answer("")]) == [0.5, 0.0]
-    with pytest.raises(UsageError, match="no such reward.*did you mean 'brevity'"):
+    with pytest.raises(UsageError, match=r"no such reward.*did you mean 'brevity'"):
         SimpleReward("brevty")
 
 
@@ -334,7 +334,7 @@ def test_a_judge_is_asked_again_and_then_refused():
     judge = Judge("Well.", "I give it 7.")
     assert JudgeReward(judge)(None, [answer("x"), answer("y")]) == [0.7, 0.7]
     assert judge.asked == [2, 2]
-    with pytest.raises(DataError, match="the judge gives no marks.*Found: eleven"):
+    with pytest.raises(DataError, match=r"the judge gives no marks.*Found: eleven"):
         JudgeReward(Judge("a", "b", "eleven"))(None, [answer("x")])
     assert math.isnan(read_marks("11 points"))
 

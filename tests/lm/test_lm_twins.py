@@ -33,7 +33,11 @@ def test_neither_twin_sees_the_other(stem):
     blocks = np.zeros_like(mask)
     for block in both.blocks():
         keys = np.concatenate([np.arange(k.start, k.end) for k in block.keys])
-        seen = np.ones((block.end - block.start, len(keys)), bool) if block.mask is None else block.mask  # noqa: E501
+        seen = (
+            np.ones((block.end - block.start, len(keys)), bool)
+            if block.mask is None
+            else block.mask
+        )
         for row, seen_keys in zip(range(block.start, block.end), seen, strict=True):
             blocks[row, keys[seen_keys]] = True
     assert np.array_equal(blocks, mask)

@@ -101,7 +101,7 @@ def embedded(inner: nn.Embedding, ids: Tensor, shift: Shift) -> Tensor:
     out = inner(ids)
     flat, rows = ids.reshape(-1), out.view(-1, out.shape[-1])
     per = len(flat) // len(shift.signs)
-    for first, z in _row_blocks(inner.weight, shift):
+    for first, z in _row_blocks(inner.get_parameter("weight"), shift):
         mine = ((flat >= first) & (flat < first + len(z))).nonzero()[:, 0]
         if len(mine):
             signs = z.new_tensor(shift.signs)[mine // per]

@@ -247,9 +247,9 @@ def score_all(
 
     The model's own head reads it, or the one that is given.
     """
-    head = getattr(model, HEAD) if head is None else head
+    read: nn.Module = getattr(model, HEAD) if head is None else head
     found = torch.empty(len(sequences), dtype=torch.float32)
     for pack, _ in packs(sequences, budget, carry=False):
         states = last_states(model, [sequences[i] for i in pack])
-        found[torch.tensor(pack)] = head(states).float().cpu()
+        found[torch.tensor(pack)] = read(states).float().cpu()
     return found

@@ -42,7 +42,7 @@ def _as_classifier(file: Path, config: Any, tokenizer: Any) -> None:
 
     plain = json.loads(file.read_text(encoding="utf-8"))
     if type(config) in MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING:
-        kind = MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING[type(config)]
+        kind: Any = MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING[type(config)]
         plain["architectures"] = [kind.__name__]
     plain |= {"num_labels": 1, "id2label": {"0": "reward"}, "label2id": {"reward": 0}}
     if plain.get("pad_token_id") is None:

@@ -27,7 +27,7 @@ from togi.commands.options import (
 )
 
 data = tree("Look at rows, and choose among them.")
-align = tree("Tune a model with an adapter.")
+align = tree("Tune a model: what is trained, by whom, and towards what combine freely.")
 evaluate = tree("Judge models, with error bars.")
 recipes = tree("The recipes that come with togi.")
 
@@ -65,42 +65,54 @@ def data_dsir(
     raise typer.Exit(run_dsir(raw, target, settings or [], seed, given))
 
 
-@align.command("sft", cls=step_help("align.sft"))
-def align_sft(
+METHODS = {
+    "sft": "Tune on prompts and responses.",
+    "dpo": "Tune on pairs of a better and a worse answer, by any loss of the DPO family.",
+    "kto": "Tune on thumbs up and down; pairs become two rows.",
+    "reward": "Train a reward model on ranked answers.",
+    "ppo": "Draw answers, reward them, learn: give reward=file.py:function or another source.",
+    "metric": "Raise any measure by MeZO: give metric=accuracy, exact, f1 or file.py:function.",
+}
+
+
+def _train_command(method: str, text: str) -> None:
+    """Add `togi align METHOD`; all methods take the same arguments."""
+
+    def command(
+        rows: Rows,
+        settings: Settings = None,
+        model: Model = DEFAULT_MODEL,
+        out: Out = None,
+        seed: Seed = 0,
+        offline: Offline = False,
+        json_lines: Json = False,
+        quiet: Quiet = False,
+        dry_run: Dry = False,
+    ) -> None:
+        from togi.commands.single import run_align
+
+        given = flags(out, offline, None, json_lines, quiet, dry_run)
+        raise typer.Exit(run_align(method, rows, settings or [], model, seed, given))
+
+    command.__doc__ = text
+    align.command(method, cls=step_help(f"align.{method}"))(command)
+
+
+for _method, _text in METHODS.items():
+    _train_command(_method, _text)
+
+
+@align.command("lint")
+def align_lint(
     rows: Rows,
-    settings: Settings = None,
-    model: Model = DEFAULT_MODEL,
-    out: Out = None,
-    seed: Seed = 0,
-    offline: Offline = False,
+    limit: Annotated[int | None, typer.Option("--limit", min=1, help="Read so many rows.")] = None,
     json_lines: Json = False,
-    quiet: Quiet = False,
-    dry_run: Dry = False,
-) -> None:
-    """Tune an adapter on prompts and responses."""
-    from togi.commands.single import run_align
-
-    given = flags(out, offline, None, json_lines, quiet, dry_run)
-    raise typer.Exit(run_align("sft", rows, settings or [], model, seed, given))
-
-
-@align.command("dpo", cls=step_help("align.dpo"))
-def align_dpo(
-    rows: Rows,
-    settings: Settings = None,
-    model: Model = DEFAULT_MODEL,
-    out: Out = None,
-    seed: Seed = 0,
     offline: Offline = False,
-    json_lines: Json = False,
-    quiet: Quiet = False,
-    dry_run: Dry = False,
 ) -> None:
-    """Tune an adapter on pairs of a better and a worse answer."""
-    from togi.commands.single import run_align
+    """Look preference pairs over: repeated, contradictory, empty or equal ones, length bias."""
+    from togi.commands.lint import lint_pairs
 
-    given = flags(out, offline, None, json_lines, quiet, dry_run)
-    raise typer.Exit(run_align("dpo", rows, settings or [], model, seed, given))
+    lint_pairs(rows, limit=limit, as_json=json_lines, offline=offline)
 
 
 @evaluate.command("judge")

@@ -61,11 +61,12 @@ class World:
         from togi.lm import attention
 
         attention.register()
+        shape: dict[str, Any] = {"attn_implementation": attention.NAME}
         config = GPT2Config(
             vocab_size=self.tokens, n_positions=16, n_embd=width, n_layer=2, n_head=2,
             resid_pdrop=0.0, embd_pdrop=0.0, attn_pdrop=0.0, initializer_range=spread,
             tie_word_embeddings=False, bos_token_id=None, eos_token_id=None,
-            attn_implementation=attention.NAME,
+            **shape,
         )  # fmt: skip
         with torch.random.fork_rng():
             torch.manual_seed(self.seed)
@@ -125,7 +126,7 @@ class _Letters:
         return " ".join(map(str, ids))
 
 
-def train_ppo(
+def train_ppo(  # noqa: PLR0913 - most of them by name only
     world: World, model: Any, folder: Path, *, beta: float, rounds: int, answers: int = 128,
     lr: float = 3e-3, table: NDArray[np.float64] | None = None, seed: int = 0, **settings: Any,
 ) -> None:  # fmt: skip
@@ -179,7 +180,7 @@ def pairs(
     return [(world.answers[a], world.answers[b]) for a, b in zip(better, worse, strict=True)]
 
 
-def train_dpo(
+def train_dpo(  # noqa: PLR0913 - most of them by name only
     world: World, model: Any, folder: Path, chosen: Sequence[tuple[tuple[int, ...], ...]], *,
     beta: float, loss: str = "sigmoid", epochs: float = 3, batch: int = 64, lr: float = 3e-3,
     seed: int = 0,

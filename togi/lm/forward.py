@@ -97,7 +97,7 @@ def tree_states(
     """
     trunk = getattr(model, "trunk", None)
     lower = None if trunk is None else trunk.states(tree, sequences)
-    if lower is None:
+    if trunk is None or lower is None:
         return hidden_states(model, packed)
     with trunk.upper(model):
         return hidden_states(model, packed, lower)

@@ -37,7 +37,7 @@ def _adamw_8bit(groups: Groups, config: TrainConfig, folder: Path) -> torch.opti
             where="train.optimizer",
             hint='pip install "togi[quant]", or use adamw or paged_adamw',
         )
-    import bitsandbytes
+    import bitsandbytes  # pyright: ignore[reportMissingImports] - an extra
 
     return bitsandbytes.optim.AdamW8bit(groups, lr=config.lr, betas=config.betas, eps=config.eps)
 
