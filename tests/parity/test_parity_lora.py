@@ -11,7 +11,11 @@ peft = pytest.importorskip("peft")
 transformers = pytest.importorskip("transformers")
 
 from togi.align.lora import Lora, add_lora, load_adapter, lora_layers, save_adapter  # noqa: E402
+from togi.align.prefix import load_prefix, save_prefix  # noqa: E402
+from togi.align.reward import add_head, score_all  # noqa: E402
 from togi.errors import DataError  # noqa: E402
+from togi.lm import attention  # noqa: E402
+from togi.lm.forward import Request, answer_scores  # noqa: E402
 from togi.train import TrainConfig  # noqa: E402
 from togi.train.loop import train  # noqa: E402
 from togi.train.metrics import read_metrics  # noqa: E402
@@ -178,8 +182,58 @@ def test_adapters_that_changed_their_base_are_refused(tmp_path, init):
         load_adapter(llama(), tmp_path / "a")
 
 
-def test_dora_is_refused(tmp_path):
-    config = peft.LoraConfig(r=4, target_modules=["q_proj"], use_dora=True, task_type="CAUSAL_LM")
-    peft.get_peft_model(llama(), config).save_pretrained(tmp_path / "a")
-    with pytest.raises(DataError, match="use_dora"):
-        load_adapter(llama(), tmp_path / "a")
+def test_dora_loads_both_ways(tmp_path):
+    targets = ["q_proj", "down_proj"]
+    config = peft.LoraConfig(r=4, target_modules=targets, use_dora=True, task_type="CAUSAL_LM")
+    theirs = stir(peft.get_peft_model(llama(), config)).eval()
+    with torch.no_grad():
+        for name, weight in theirs.named_parameters():
+            if "magnitude" in name:
+                weight.mul_(1.1)
+    theirs.save_pretrained(tmp_path / "a")
+    ours = llama()
+    load_adapter(ours, tmp_path / "a")
+    torch.testing.assert_close(logits(ours), logits(theirs), rtol=0, atol=1e-5)
+    save_adapter(ours, tmp_path / "b", "tiny")
+    back = peft.PeftModel.from_pretrained(llama(), tmp_path / "b").eval()
+    torch.testing.assert_close(logits(back), logits(ours), rtol=0, atol=1e-5)
+
+
+def test_a_prefix_loads_both_ways(tmp_path):
+    config = peft.PrefixTuningConfig(num_virtual_tokens=3, task_type="CAUSAL_LM")
+    theirs = peft.get_peft_model(llama(), config).eval()
+    theirs.save_pretrained(tmp_path / "a")
+    ours = llama().requires_grad_(False)
+    load_prefix(ours, tmp_path / "a")
+    ids = [5, 9, 33, 2, 17]
+    with torch.no_grad():
+        wanted = theirs(torch.tensor([ids])).logits[0].log_softmax(-1)
+    attention.register()
+    ours.set_attn_implementation(attention.NAME)
+    found = answer_scores(ours, [Request(tuple(ids), 1)]).tokens.logprobs
+    by_hand = wanted[:-1].gather(1, torch.tensor(ids[1:])[:, None])[:, 0]
+    torch.testing.assert_close(found, by_hand, rtol=0, atol=1e-5)
+    save_prefix(ours, tmp_path / "b", "tiny")
+    back = peft.PeftModel.from_pretrained(llama(), tmp_path / "b").eval()
+    with torch.no_grad():
+        again = back(torch.tensor([ids])).logits[0].log_softmax(-1)
+    torch.testing.assert_close(again, wanted, rtol=0, atol=1e-5)
+
+
+def test_a_reward_adapter_is_a_sequence_classifier_to_peft(tmp_path):
+    ours = llama()
+    add_lora(ours, Lora(rank=4, targets=("q_proj", "v_proj")), seed=1)
+    stir(ours)
+    add_head(ours, seed=2)
+    save_adapter(ours, tmp_path / "a", "tiny")
+    base = transformers.LlamaForSequenceClassification(
+        transformers.LlamaConfig(**{**ours.config.to_diff_dict(), "num_labels": 1})
+    ).eval()
+    base.model.load_state_dict(llama().model.state_dict())
+    theirs = peft.PeftModel.from_pretrained(base, tmp_path / "a").eval()
+    ids = [5, 9, 33, 2, 17]
+    with torch.no_grad():
+        wanted = theirs(torch.tensor([ids])).logits[0, 0]
+    attention.register()
+    ours.set_attn_implementation(attention.NAME)
+    torch.testing.assert_close(score_all(ours, [tuple(ids)])[0], wanted, rtol=0, atol=1e-5)
