@@ -71,7 +71,7 @@ def compare_rates(
                 )
     found = {group: _change(first[group], second[group], level) for group in groups}
     q = benjamini_hochberg([one.p for one in found.values()]).tolist() if found else []
-    return {group: one._replace(q=value) for (group, one), value in zip(found.items(), q)}
+    return {group: one._replace(q=value) for (group, one), value in zip(found.items(), q, strict=True)}
 
 
 def _change(first: Rate, second: Rate, level: float) -> Change:
