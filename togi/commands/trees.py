@@ -65,6 +65,26 @@ def data_dsir(
     raise typer.Exit(run_dsir(raw, target, settings or [], seed, given))
 
 
+@data.command("compare", cls=step_help("data.compare"))
+def data_compare(
+    a: Annotated[str, typer.Argument(help="The source to compare with: before, last year's.")],
+    b: Annotated[str, typer.Argument(help="The source compared; a .txt has a document a line.")],
+    settings: Settings = None,
+    column: Annotated[str, typer.Option("--column", help="The column that holds the text.")] = "",
+    skip: Annotated[bool, typer.Option("--skip-bad", help="Count bad rows, go on.")] = False,
+    out: Out = None,
+    offline: Offline = False,
+    json_lines: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Tell which n-grams rose and fell from A to B, beyond chance or not."""
+    from togi.commands.compare import Sources, run_compare
+
+    given = flags(out, offline, None, json_lines, quiet)
+    sources = Sources(a=a, b=b, column=column, skip=skip)
+    raise typer.Exit(run_compare(sources, settings or [], 0, given))
+
+
 @align.command("sft", cls=step_help("align.sft"))
 def align_sft(
     rows: Rows,

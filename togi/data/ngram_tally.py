@@ -51,8 +51,15 @@ class Tally:
         self.table, self.rows = np.zeros(places, np.uint64), np.zeros(places * COUNTS, np.uint32)
         self._state = np.array([0, int(places * LOAD)], np.int64)
 
-    def keys(self, texts: Sequence[str], group: int = 0) -> tuple[np.ndarray, np.ndarray]:
-        """Return the keys of the texts' n-grams, and how many each text has."""
+    def keys(
+        self, texts: Sequence[str], totals: np.ndarray | None = None
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Return the keys of the texts' n-grams, and how many each text has.
+
+        Their numbers by order are added to `totals`: int64[16], occurrences and then documents.
+        """
+        if totals is None:
+            totals = np.zeros(2 * ORDERS, np.int64)
         tokens = self.wording.tokens(texts, self._featuriser)
         shortest, longest = self.orders
         most = int(tokens.sizes.max(initial=0)) * (longest - shortest + 1)
@@ -64,14 +71,14 @@ class Tally:
         written = self._run(
             "ngram_keys", *tokens, len(texts), self._kinds, shortest, longest, self._chain,
             self._stamp, self._seen, self._stamps, len(self._seen) - 1, keys, grams,
-            self.totals[group],
+            totals,
         )  # fmt: skip
         self._stamp += len(texts)
         return keys[:written], grams
 
     def add(self, texts: Sequence[str], group: int) -> None:
         """Count a block of documents of one corpus."""
-        keys, grams = self.keys(texts, group)
+        keys, grams = self.keys(texts, self.totals[group])
         if self.fresh_sketch:
             self._run("sketch_keys", keys, len(keys), self.sketch, WIDTH - 1)
         first, ends = self.documents[group] + 1, np.cumsum(grams)

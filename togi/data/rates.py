@@ -61,17 +61,28 @@ def compare_rates(
     """
     groups = [group for group in first if group in second]
     for group in groups:
-        for rate in (first[group], second[group]):
-            if not 0 <= rate.hits <= rate.n or not rate.n:
-                raise DataError(
-                    "this is no rate",
-                    where=f"group '{group}'",
-                    found=f"{rate.hits} of {rate.n}",
-                    expected="how many of how many, at least 1",
-                )
+        checked(first[group], group)
+        checked(second[group], group)
     found = {group: _change(first[group], second[group], level) for group in groups}
     q = benjamini_hochberg([one.p for one in found.values()]).tolist() if found else []
-    return {group: one._replace(q=value) for (group, one), value in zip(found.items(), q, strict=True)}
+    return {
+        group: one._replace(q=value) for (group, one), value in zip(found.items(), q, strict=True)
+    }
+
+
+def checked(rate: Rate, group: str) -> None:
+    """Refuse what is no rate.
+
+    Raises:
+        DataError: more hits than members, or no member.
+    """
+    if not 0 <= rate.hits <= rate.n or not rate.n:
+        raise DataError(
+            "this is no rate",
+            where=f"group '{group}'",
+            found=f"{rate.hits} of {rate.n}",
+            expected="how many of how many, at least 1",
+        )
 
 
 def _change(first: Rate, second: Rate, level: float) -> Change:
