@@ -11,6 +11,8 @@ from typing import Any
 from togi.report import (
     compared,
     findings,
+    hygiene,
+    leakage,
     measures,
     provenance,
     samples,
@@ -106,6 +108,8 @@ def context(files: RunFiles, depth: Depth) -> dict[str, Any]:
         "read": selection.read(files),
         "picked": selection.picked(files, names),
         "compared": compared.sections(files, names),
+        "hygiene": hygiene.sections(files),
+        "leakage": leakage.sections(files),
         "training": training.sections(files, names),
         "samples": samples.sections(files, scores, told, names, depth),
         "dropped": provenance.dropped(files, names),

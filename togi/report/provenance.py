@@ -23,6 +23,7 @@ KNOWN = (
     "scores.json",
     "verdict.json",
     "compare.json",
+    "leakage.json",
 )
 """Files that some other part of the page shows; a finished step with none of them is shown here."""
 
