@@ -124,6 +124,8 @@ class Corpus:
                 seen.add(own)
             digests.append(digest)
             yield row, text
+        if removed and not digests:
+            raise DataError("every row of A stands in B", hint="compare without `apart`")
         self.digests, self.repeated, self.removed = digests, repeated, removed
 
     def __iter__(self) -> Iterator[str]:
@@ -199,8 +201,6 @@ def _rows_noted(corpora: list[Corpus], settings: CompareSettings) -> list[str]:
         if corpus.repeated
     ]
     if settings.apart:
-        if not first.digests:
-            raise DataError("every row of A stands in B", hint="compare without `apart`")
         return [*notes, f"{first.removed:,} rows of A stand in B and were left out of A."]
     shared = len(np.intersect1d(first.digests, second.digests))
     if shared:

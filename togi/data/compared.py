@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from togi.data.compare import CompareSettings, Corpus
 
 Names = tuple[str, str]
+NESTED = 50  # n-grams of one trend that are named; the table names the trend of each
 
 
 def plain(value: float) -> float | None:
@@ -26,10 +27,17 @@ def plain(value: float) -> float | None:
 def sentence(found: Contrast, names: Names) -> str:
     """Say how many n-grams rose and fell."""
     rose, fell = found.found()
+    folded = ""
+    if rose + fell:
+        up, down = (
+            len(set(found.trend[found.significant & side].tolist()))
+            for side in (found.rose, ~found.rose)
+        )
+        folded = f" With nested ones folded, {up:,} trends upwards and {down:,} downwards."
     return (
         f"Of {len(found.names):,} n-grams in at least {found.counted.least} documents, {rose:,} "
         f"rose and {fell:,} fell from {names[0]} to {names[1]} beyond chance (exact tests, "
-        f"false discovery rate {100 * found.error:g} %)."
+        f"false discovery rate {100 * found.error:g} %).{folded}"
     )
 
 
@@ -41,11 +49,10 @@ def told(
     Of each trend only the n-gram that stands for it is listed, the others by name within it;
     whatever is significant beyond the `top` ones is in the table of all.
     """
-    order = ranked(found, rank).tolist()
     members = found.members()
-    heads = [place for place in order if place in members]
-    rising = [place for place in heads if found.rose[place]][:top]
-    falling = [place for place in reversed(heads) if not found.rose[place]][:top]
+    rising = [i for i in ranked(found, rank).tolist() if i in members and found.rose[i]]
+    fell_most = ranked(found, rank, falling=True).tolist()
+    falling = [i for i in fell_most if i in members and not found.rose[i]]
     sizes = found.counted.sizes
     rose, fell = found.found()
     return {
@@ -67,8 +74,8 @@ def told(
         "level": found.level,
         "rms_z": plain(found.rms_z),
         "rank": rank,
-        "rising": [_entry(found, place, members[place]) for place in rising],
-        "falling": [_entry(found, place, members[place]) for place in falling],
+        "rising": [_entry(found, place, members[place]) for place in rising[:top]],
+        "falling": [_entry(found, place, members[place]) for place in falling[:top]],
         "notes": _notes(found, names),
     }
 
@@ -107,7 +114,7 @@ def _entry(found: Contrast, place: int, members: Sequence[int]) -> dict[str, Any
         "p": float(found.p[place]),
         "q": float(found.q[place]),
         "significant": bool(found.significant[place]),
-        "with": [found.names[other] for other in members],
+        "with": [found.names[other] for other in members[:NESTED]],
     }
     if counted.examples is not None:
         entry["example"] = counted.examples[place]

@@ -134,9 +134,11 @@ class Contrast:
         return int(up.sum()), int((self.significant & ~self.rose).sum())
 
     def members(self) -> Mapping[int, list[int]]:
-        """Return the trends: index of the n-gram that stands for it -> all others of it."""
+        """Return the trends: place of the n-gram that stands for it -> all others, strongest first.
+        """
         groups: dict[int, list[int]] = {}
-        for place, root in enumerate(self.trend.tolist()):
+        for place in np.argsort(-np.abs(self.log_odds.z), kind="stable").tolist():
+            root = int(self.trend[place])
             groups.setdefault(root, [])
             if place != root:
                 groups[root].append(place)
@@ -221,7 +223,7 @@ def contrast(
         p=p,
         q=q,
         significant=q <= error,
-        trend=trends(counted.names, counted.documents, odds.value > 0, np.abs(odds.z)),
+        trend=trends(counted.names, counted.documents, odds.z, q <= error),
         error=error,
         level=level,
     )
@@ -270,12 +272,16 @@ def _prior(counted: Counted, background: Counted | None, unit: Unit) -> Floats:
     return counts / whole[counted.orders]
 
 
-def ranked(found: Contrast, by: Literal["z", "difference", "ratio"] = "z") -> np.ndarray:
-    """Return the n-grams' places, those that rose most first and those that fell most last.
+def ranked(
+    found: Contrast, by: Literal["z", "difference", "ratio"] = "z", *, falling: bool = False
+) -> np.ndarray:
+    """Return the n-grams' places in order; equal ones by name.
 
     Args:
         found: the contrast.
         by: the log-odds z; the difference of shares, as slides do; or the ratio of shares.
+        falling: put those that fell most first, instead of those that rose most.
     """
     keys = {"z": found.log_odds.z, "difference": found.difference.mean, "ratio": found.ratio.mean}
-    return np.lexsort((np.array(found.names), -np.nan_to_num(keys[by], nan=0.0)))
+    key = np.nan_to_num(keys[by], nan=0.0)
+    return np.lexsort((np.array(found.names), key if falling else -key))
