@@ -24,7 +24,7 @@ _ROWS = ("rows", "n")
 _CLEANED = ("rows", "n", "dropped")
 _PICKED = ("rows", "selection", "dropped", "n")
 _SPLIT = ("train", "held_out", "n_train", "n_held_out")
-_TUNED = ("adapter", "steps", "rows", "seconds", "final_loss")
+_TUNED = ("adapter", "model", "steps", "rows", "seconds", "final_loss")
 _JUDGED = ("scores", "samples")
 STEPS: dict[str, StepKind] = {
     "rows.read": StepKind("togi.rows.steps", "ReadSettings", "run_read", outputs=_ROWS),
@@ -37,8 +37,19 @@ STEPS: dict[str, StepKind] = {
     "data.compare": StepKind(
         "togi.data.compare", "CompareSettings", "run_compare", outputs=("compare", "table")
     ),
-    "align.sft": StepKind("togi.align.steps", "SftSettings", "run_sft", outputs=_TUNED, model=True),
-    "align.dpo": StepKind("togi.align.steps", "DpoSettings", "run_dpo", outputs=_TUNED, model=True),
+    **{
+        f"align.{name}": StepKind(
+            "togi.align.steps", settings, "run_train", version=2, outputs=_TUNED, model=True
+        )
+        for name, settings in (
+            ("sft", "SftSettings"),
+            ("dpo", "DpoSettings"),
+            ("kto", "KtoSettings"),
+            ("reward", "RewardSettings"),
+            ("ppo", "PpoStepSettings"),
+            ("metric", "MetricSettings"),
+        )
+    },
     "align.pairs": StepKind(
         "togi.align.steps", "PairsSettings", "run_pairs", outputs=_ROWS, model=True
     ),
