@@ -134,8 +134,7 @@ class Contrast:
         return int(up.sum()), int((self.significant & ~self.rose).sum())
 
     def members(self) -> Mapping[int, list[int]]:
-        """Return the trends: place of the n-gram that stands for it -> all others, strongest first.
-        """
+        """Return the trends: place of the n-gram that stands for it -> others, strongest first."""
         groups: dict[int, list[int]] = {}
         for place in np.argsort(-np.abs(self.log_odds.z), kind="stable").tolist():
             root = int(self.trend[place])

@@ -7,6 +7,7 @@ have made the lists. Titles of any two years can be given instead of the counts 
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,7 @@ from togi.errors import DataError, UsageError
 from togi.gallery.finding import Finding, Plot, told
 from togi.stats import Estimate, benjamini_hochberg
 from togi.stats.fisher import fisher_log_p
-from togi.stats.shares import share_differences, share_ratios
+from togi.stats.shares import share_differences
 from togi.step import StepSettings, Work
 
 NAME = "title_trends"
@@ -83,16 +84,18 @@ def run(settings: Settings, work: Work) -> dict[str, Any]:
         counts, sizes, others = _counted(names, settings, work)
         tested = len(names) + len(others)
         notes = [f"Counted in {sizes[0]:,} and {sizes[1]:,} titles."]
-    p = np.exp(fisher_log_p(counts[:, 0], sizes[0], counts[:, 1], sizes[1]))
-    kept = benjamini_hochberg(np.concatenate([p, others]))[: len(names)] <= settings.error
+    log_p = fisher_log_p(counts[:, 0], sizes[0], counts[:, 1], sizes[1])
+    adjusted = benjamini_hochberg(np.concatenate([np.exp(log_p), others]))
     up = counts[:, 1] / sizes[1] > counts[:, 0] / sizes[0]
-    finding = _finding(names, counts, sizes, kept & (up == _claimed()), tested, settings.error)
+    kept = (adjusted[: len(names)] <= settings.error) & (up == _claimed())
+    finding = _finding(names, counts, sizes, (log_p, kept, tested), settings.error)
     return Finding(**finding, notes=[*notes, *NOTES]).write(work.folder)
 
 
 NOTES = (
     "The slide ranked by the change of share, without any test; frequent bigrams move by chance.",
-    "“few shot” may well have fallen: what is missing is evidence beyond what 455 tries give.",
+    "A bigram that does not survive may have moved all the same: what is missing is evidence "
+    "beyond what so many tries give by chance.",
 )
 
 
@@ -132,62 +135,61 @@ def _finding(
     names: list[str],
     counts: np.ndarray,
     sizes: tuple[int, int],
-    kept: np.ndarray,
-    tested: int,
+    tests: tuple[np.ndarray, np.ndarray, int],
     error: float,
 ) -> dict[str, Any]:
     """Return the fields of the finding; the slide holds where all twenty survive."""
-    columns = (counts[:, 0], sizes[0], counts[:, 1], sizes[1], LEVEL)
-    gap, ratio = share_differences(*columns), share_ratios(*columns)
+    log_p, kept, tested = tests
+    gap = share_differences(counts[:, 0], sizes[0], counts[:, 1], sizes[1], LEVEL)
     points = {
-        f"{name}, per cent of titles": _estimate(gap, place, 100 * np.ones(1), sum(sizes))
-        for place, name in enumerate(names)
+        f"{name}, points": Estimate(*(float(100 * column[i]) for column in gap), sum(sizes), LEVEL)
+        for i, name in enumerate(names)
     }
-    rose, fell = int(kept[: len(ROSE)].sum()), int(kept[len(ROSE) :].sum())
-    learning = names.index("reinforcement learning")
     survivors = [name for name, keeps in zip(names, kept, strict=True) if keeps]
+    rose, fell = ([name for name in survivors if name in side] for side in (ROSE, FELL))
+    learning = names.index("reinforcement learning")
     before, after = counts[learning].tolist()
     return {
         "name": NAME,
         "holds": "holds" if kept.all() else "does not hold here",
         "measured": (
-            f"{rose + fell} of the {len(names)} survive correction for {tested} tests at a false "
-            f"discovery rate of {100 * error:g} %: {rose} of the rising ones "
-            f"({', '.join(survivors) or 'none'}) and {fell} of the falling ones. Reinforcement "
-            f"learning is in {before} titles before and {after} after: its share changed by "
-            f"{told(points['reinforcement learning, per cent of titles'], 2)} points."
+            f"{len(survivors)} of the {len(names)} survive correction for {tested} tests at a false "
+            f"discovery rate of {100 * error:g} %: {_listed(rose)} of the rising ones and "
+            f"{_listed(fell)} of the falling ones. Reinforcement learning is in {before} "
+            f"titles before and {after} after: its share changed by "
+            f"{told(points['reinforcement learning, points'], 2)} points."
         ),
         "estimates": points,
-        "plots": [_plot(names, counts, ratio, sum(sizes))],
+        "plots": [_plot(log_p, kept, tested, error)],
         "values": {"survive": survivors, "tested": tested, "titles": list(sizes)},
     }
 
 
-def _estimate(interval: Any, place: int, scale: np.ndarray, n: int) -> Estimate:
-    mean, low, high = (float(column[place] * scale[0]) for column in interval)
-    return Estimate(mean, low, high, n, LEVEL)
+def _listed(names: list[str]) -> str:
+    """Say how many, and which.
+
+    >>> _listed(["few shot"]), _listed([])
+    ('1 (few shot)', '0')
+    """
+    return f"{len(names)} ({', '.join(names)})" if names else "0"
 
 
-def _plot(names: list[str], counts: np.ndarray, ratio: Any, n: int) -> Plot:
-    """Draw each bigram's ratio of shares over its titles in the year before."""
-    one = np.ones(1)
+def _plot(log_p: np.ndarray, kept: np.ndarray, tested: int, error: float) -> Plot:
+    """Draw the evidence for each of the twenty, strongest first, and what is needed to survive."""
+    evidence = -log_p / math.log(10)
+    needed = -math.log10(error * max(1, int(kept.sum())) / tested)
+    parts = {
+        "said to rise": evidence[: len(ROSE)],
+        "said to fall": evidence[len(ROSE) :],
+        "needed to survive": np.full(len(ROSE), needed),
+    }
     series = {
-        label: [
-            (float(counts[place, 0]), _estimate(ratio, place, one, n))
-            for place in places
-            if np.isfinite(ratio.high[place])
-        ]
-        for label, places in (
-            ("said to rise", range(len(ROSE))),
-            ("said to fall", range(len(ROSE), len(names))),
-        )
+        label: [(float(rank), float(value)) for rank, value in enumerate(sorted(part)[::-1], 1)]
+        for label, part in parts.items()
     }
     return Plot(
-        title="Share after over share before",
-        x="titles before",
-        y="ratio of shares",
+        title="Evidence against chance",
+        x="place among the ten, by evidence",
+        y="−log₁₀ p",
         series=series,
-        kind="scatter",
-        log_x=True,
-        log_y=True,
     )
