@@ -109,11 +109,11 @@ def test_block_borders_change_nothing(monkeypatch) -> None:
 
 
 def test_examples_hold_their_ngram() -> None:
-    texts = [["a " * 50 + "Rare-Word here " + "b " * 50], ["none of it"]]
+    texts = [["a " * 150 + "Rare-Word here " + "b " * 150], ["A Short-Title: with Case"]]
     found = count_ngrams(texts, orders=(2, 2))
-    example = dict(zip(found.names, found.examples or [], strict=True))["rare word"]
-    assert "Rare-Word here" in example
-    assert len(example) < 120
+    example = dict(zip(found.names, found.examples or [], strict=True))
+    assert example["rare word"] == f"{'a ' * 8}rare word here{' b' * 7}"
+    assert example["short title"] == "A Short-Title: with Case"
 
 
 def test_a_corpus_that_changes_and_one_without_documents_are_refused() -> None:

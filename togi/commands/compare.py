@@ -62,7 +62,7 @@ def _is_text(source: str) -> bool:
 
 def run_compare(sources: Sources, settings: Sequence[str], seed: int, flags: RunFlags) -> int:
     """Compare two sources, print the table, and return the exit code."""
-    step = {"name": "compare", "use": "data.compare", "a": "a", "b": "b"}
+    step: dict[str, Any] = {"name": "compare", "use": "data.compare", "a": "a", "b": "b"}
     if not any(pair.startswith("names=") for pair in settings):
         step["names"] = sources.names()
     steps = [sources.read("a", sources.a), sources.read("b", sources.b), step]

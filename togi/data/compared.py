@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any, Literal
 from togi.data.ngrams import Contrast, ranked
 from togi.data.rates import ALL, Change, Rate, checked, compare_rates, count_rates
 from togi.stats import wilson
-from togi.stats.shares import Interval
 
 if TYPE_CHECKING:
     from togi.data.compare import CompareSettings, Corpus
@@ -107,9 +106,9 @@ def _entry(found: Contrast, place: int, members: Sequence[int]) -> dict[str, Any
         "documents": documents,
         "shares": [n / size for n, size in zip(documents, sizes, strict=True)],
         "occurrences": counted.occurrences[place].tolist(),
-        "difference": _at(found.difference, place, sum(sizes), found.level),
-        "ratio": _at(found.ratio, place, sum(sizes), found.level),
-        "log_odds": _at(found.odds, place, sum(sizes), found.level),
+        "difference": found.difference.at(place, sum(sizes), found.level).as_dict(),
+        "ratio": found.ratio.at(place, sum(sizes), found.level).as_dict(),
+        "log_odds": found.odds.at(place, sum(sizes), found.level).as_dict(),
         "z": float(found.log_odds.z[place]),
         "p": float(found.p[place]),
         "q": float(found.q[place]),
@@ -119,11 +118,6 @@ def _entry(found: Contrast, place: int, members: Sequence[int]) -> dict[str, Any
     if counted.examples is not None:
         entry["example"] = counted.examples[place]
     return entry
-
-
-def _at(interval: Interval, place: int, n: int, level: float) -> dict[str, Any]:
-    mean, low, high = (plain(column[place]) for column in interval)
-    return {"mean": mean, "low": low, "high": high, "n": n, "level": level}
 
 
 def ngram_rows(found: Contrast, names: Names) -> Iterator[list[Any]]:

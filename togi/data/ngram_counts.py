@@ -24,7 +24,8 @@ Texts: TypeAlias = Iterable[str]
 """A corpus; it is gone through two or three times."""
 
 BLOCK = 1 << 19  # characters of texts that go to the kernels at once
-AROUND = 50  # characters shown before and behind an n-gram in an example
+SHOWN_WHOLE = 200  # characters of a text that an example shows as it is
+AROUND = 8  # words before and behind an n-gram in an example of a longer one
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +54,7 @@ class Counted:
         occurrences: int64[m, 2], times that it stands in each corpus.
         sizes: of the corpora.
         least: every n-gram in at least so many documents of both together is here.
-        examples: a piece of a document around each, where that is known.
+        examples: a short document that holds each, or the words around it in a longer one.
         keys: uint64[m], the n-grams' hashes, where they were counted here.
     """
 
@@ -187,15 +188,14 @@ def _take_names(
     found = tally.keys([text])[0] & ~np.uint64(FRESH)
     places = np.searchsorted(keys, found)
     wanted = np.flatnonzero(keys[np.minimum(places, len(keys) - 1)] == found)
-    normal = tally.wording.normalised(text)
-    spans = tally.wording.spans(normal)
     shortest, longest = tally.orders
-    sizes = [max(0, min(p + 1, longest) - shortest + 1) for p in range(len(spans))]
-    starts = np.cumsum([0, *sizes])
-    for place, key in zip(wanted.tolist(), found[wanted].tolist(), strict=True):
+    words = tally.wording.words(text)
+    sizes = np.clip(np.arange(len(words)) + 1, shortest - 1, longest) - shortest + 1
+    starts = np.cumsum(sizes) - sizes  # where the n-grams that end at each word begin
+    ends = np.searchsorted(starts, wanted, side="right") - 1
+    begins = ends + 1 - (shortest + wanted - starts[ends])
+    whole = " ".join(text.split()) if len(text) <= SHOWN_WHOLE else ""
+    for begin, end, key in zip(begins.tolist(), ends.tolist(), found[wanted].tolist(), strict=True):
         if key not in names:
-            word = int(np.searchsorted(starts, place, side="right")) - 1
-            whole = spans[word + 1 - (shortest + place - int(starts[word])) : word + 1]
-            names[key] = " ".join(span.word for span in whole)
-            begin, end = max(0, whole[0].start - AROUND), whole[-1].end + AROUND
-            pieces[key] = " ".join(normal[begin:end].split())
+            names[key] = " ".join(words[begin : end + 1])
+            pieces[key] = whole or " ".join(words[max(0, begin - AROUND) : end + 1 + AROUND])

@@ -42,14 +42,6 @@ FUNCTION_WORDS = frozenset(
 """English words that say nothing of a text's topic."""
 
 
-class Span(NamedTuple):
-    """A word and where it stands in the normalised text."""
-
-    word: str
-    start: int
-    end: int
-
-
 class Tokens(NamedTuple):
     """Words of several texts, as the kernels take them: bytes, borders, words of each text."""
 
@@ -81,22 +73,14 @@ class Wording:
             text = unicodedata.normalize("NFKC", text)
         return LATEX.sub(" ", text) if self.latex else text
 
-    def spans(self, text: str) -> list[Span]:
-        """Return the words of a normalised text with their places; what `tokens` is tested by.
-
-        >>> [span.word for span in Wording().spans("Few-Shot: GPT 4's x_1")]
-        ['few', 'shot', 'gpt', '4', 's', 'x_1']
-        """
-        cased = text.lower() if self.case == "fold" else text
-        return [Span(found[0], *found.span()) for found in _word().finditer(cased)]
-
     def words(self, text: str) -> list[str]:
-        """Return the words of a text.
+        """Return the words of a text; what `tokens` is tested by.
 
-        >>> Wording().words("Text-to-Image")
-        ['text', 'to', 'image']
+        >>> Wording().words("Few-Shot Text-to-Image: GPT 4's x_1")
+        ['few', 'shot', 'text', 'to', 'image', 'gpt', '4', 's', 'x_1']
         """
-        return [span.word for span in self.spans(self.normalised(text))]
+        normal = self.normalised(text)
+        return _word().findall(normal.lower() if self.case == "fold" else normal)
 
     def tokens(self, texts: Sequence[str], featuriser: Featuriser) -> Tokens:
         """Return the words of many texts as bytes; punctuation may stand among them."""
@@ -104,7 +88,7 @@ class Wording:
         if self.case == "fold":
             sizes = featuriser.split(normal)
             return Tokens(*featuriser.last_words(), sizes)
-        found = [[span.word.encode() for span in self.spans(text)] for text in normal]
+        found = [[word.encode() for word in _word().findall(text)] for text in normal]
         flat = [word for words in found for word in words]
         sizes = np.array([len(words) for words in found], dtype=np.int32)
         ends = np.cumsum([len(word) for word in flat], dtype=np.int32)

@@ -93,8 +93,8 @@ def _change(first: Rate, second: Rate, level: float) -> Change:
     return Change(
         wilson(first.hits, first.n, level),
         wilson(second.hits, second.n, level),
-        Estimate(*(float(column[0]) for column in gap), n, level),
-        Estimate(*(float(column[0]) for column in ratio), n, level),
+        gap.at(0, n, level),
+        ratio.at(0, n, level),
         p,
         p,
     )

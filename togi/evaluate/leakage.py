@@ -22,6 +22,7 @@ from togi.rows.types import Message, Prompt, Row, Sample
 from togi.step import StepRef, StepSettings, Work
 
 SEPARATOR = "\x1f"
+PAIR = ("task", "measure", "after", "before")
 
 
 class LeakageSettings(StepSettings):
@@ -168,10 +169,9 @@ def _differences(
             if all((model, task) in parts[part] for model in scores["models"])
         }
         for one in differences(left, pairs, parts[part], seed=scores["seed"]):
-            key = tuple(one[name] for name in ("task", "measure", "after", "before"))
-            head = dict(zip(("task", "measure", "after", "before"), key, strict=True))
+            head: dict[str, Any] = {name: one[name] for name in PAIR}
             kept = {name: one[name] for name in ("estimate", "p_adjusted", "better")}
-            table.setdefault(key, head)[part] = kept
+            table.setdefault(tuple(head.values()), head)[part] = kept
     return [{**entry, "without": entry.get("without")} for entry in table.values()]
 
 

@@ -15,7 +15,7 @@ from pydantic import Field, model_validator
 
 from togi.errors import DataError, UsageError
 from togi.gallery.finding import Finding, Plot, told
-from togi.stats import Estimate, benjamini_hochberg
+from togi.stats import benjamini_hochberg
 from togi.stats.fisher import fisher_log_p
 from togi.stats.shares import share_differences
 from togi.step import StepSettings, Work
@@ -141,10 +141,7 @@ def _finding(
     """Return the fields of the finding; the slide holds where all twenty survive."""
     log_p, kept, tested = tests
     gap = share_differences(counts[:, 0], sizes[0], counts[:, 1], sizes[1], LEVEL)
-    points = {
-        f"{name}, points": Estimate(*(float(100 * column[i]) for column in gap), sum(sizes), LEVEL)
-        for i, name in enumerate(names)
-    }
+    points = {f"{name}, points": gap.at(i, sum(sizes), LEVEL, 100) for i, name in enumerate(names)}
     survivors = [name for name, keeps in zip(names, kept, strict=True) if keeps]
     rose, fell = ([name for name in survivors if name in side] for side in (ROSE, FELL))
     learning = names.index("reinforcement learning")
@@ -153,8 +150,8 @@ def _finding(
         "name": NAME,
         "holds": "holds" if kept.all() else "does not hold here",
         "measured": (
-            f"{len(survivors)} of the {len(names)} survive correction for {tested} tests at a false "
-            f"discovery rate of {100 * error:g} %: {_listed(rose)} of the rising ones and "
+            f"{len(survivors)} of the {len(names)} survive correction for {tested} tests at a "
+            f"false discovery rate of {100 * error:g} %: {_listed(rose)} of the rising ones and "
             f"{_listed(fell)} of the falling ones. Reinforcement learning is in {before} "
             f"titles before and {after} after: its share changed by "
             f"{told(points['reinforcement learning, points'], 2)} points."

@@ -12,6 +12,7 @@ import numpy as np
 
 from togi.errors import DataError
 from togi.stats.arrays import Floats, check_level
+from togi.stats.estimate import Estimate
 from togi.stats.special import beta_quantiles, normal_quantile
 
 
@@ -21,6 +22,11 @@ class Interval(NamedTuple):
     mean: Floats
     low: Floats
     high: Floats
+
+    def at(self, place: int, n: int, level: float, scale: float = 1.0) -> Estimate:
+        """Return one entry as an estimate over n units, times `scale`."""
+        mean, low, high = (scale * float(column[place]) for column in self)
+        return Estimate(mean, low, high, n, level)
 
 
 class Two(NamedTuple):
