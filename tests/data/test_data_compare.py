@@ -147,6 +147,33 @@ def test_nothing_frequent_is_said_and_one_document_refused(tmp_path: Path) -> No
         compared(work(tmp_path / "one", a=few, b=few[:1]))
 
 
+def test_longer_documents_hold_more_of_everything_unless_rates_are_compared(tmp_path) -> None:
+    draw = random.Random(3)
+    words = [f"w{i}" for i in range(200)]
+
+    def texts(n: int, size: int, name: str) -> list[Document]:
+        return [
+            Document(id=f"{name}{i}", text=" ".join(draw.choices(words, k=size))) for i in range(n)
+        ]
+
+    made = work(tmp_path, a=texts(400, 10, "a"), b=texts(400, 30, "b"))
+    shares = compared(made, longest=1)
+    assert shares["rose"] > 50
+    assert "Documents of a have 10 words and those of b 30" in " ".join(shares["notes"])
+    rates = compared(made, longest=1, per_length=True)
+    assert (rates["rose"], rates["fell"]) == (0, 0)
+    assert not any("have 10 words" in note for note in rates["notes"])
+    assert rates["test"] == "conditional binomial, exact"
+
+
+def test_an_ngram_whose_share_and_rate_part_ways_is_listed_nowhere(tmp_path) -> None:
+    a = [Document(id=f"a{i}", text="the " + "other words " * 20) for i in range(100)]
+    b = [Document(id=f"b{i}", text="the end" if i % 3 else "no") for i in range(150)]
+    found = compared(work(tmp_path, a=a, b=b), longest=1)  # fewer documents, more of their words
+    assert "the" not in {entry["ngram"] for key in ("rising", "falling") for entry in found[key]}
+    assert "1 n-grams whose share of documents moved one way" in " ".join(found["notes"])
+
+
 def test_sets_that_differ_as_a_whole_are_told_so(tmp_path: Path) -> None:
     other = [Document(id=f"o{i}", text="quite another kind of text altogether") for i in range(200)]
     found = compared(work(tmp_path, a=titles(200, 1, BEFORE), b=other))
@@ -190,7 +217,8 @@ def test_rates_are_of_the_same_rows_and_faults_are_told() -> None:
     [
         ({"shortest": 3, "longest": 2}, "shortest is 3, longest only 2"),
         ({"by": "track"}, "'by' needs 'rate'"),
-        ({"unit": "occurrences", "rank": "difference"}, "occurrences have no difference of shares"),
+        ({"unit": "occurrences", "rank": "difference"}, "rates have no difference of shares"),
+        ({"per_length": True, "rank": "difference"}, "rates have no difference of shares"),
     ],
 )
 def test_settings_that_do_not_fit_are_refused(settings, words) -> None:

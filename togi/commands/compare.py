@@ -40,15 +40,21 @@ class Sources:
         return step
 
     def names(self) -> list[str]:
-        """Return how the two are called: by their files, unless these are called alike.
+        """Return how the two are called: by their files, with as many folders as tell them apart.
 
-        >>> Sources(a="old/titles.csv", b="new/titles.csv").names()
+        >>> Sources(a="/data/old/titles.csv", b="/data/new/titles.csv").names()
         ['old/titles', 'new/titles']
         """
-        short = [Path(source).name.partition(".")[0] or source for source in (self.a, self.b)]
-        if short[0] == short[1]:
-            short = [source.rpartition(".")[0] or source for source in (self.a, self.b)]
-        return short if short[0] != short[1] else ["A", "B"]
+        paths = [Path(source) for source in (self.a, self.b)]
+        for depth in range(1, max(len(path.parts) for path in paths) + 1):
+            short = ["/".join([*path.parts[-depth:-1], _stem(path)]) for path in paths]
+            if short[0] != short[1]:
+                return short
+        return ["A", "B"]
+
+
+def _stem(path: Path) -> str:
+    return path.name.partition(".")[0] or path.name
 
 
 def _is_text(source: str) -> bool:

@@ -38,6 +38,9 @@ class CompareSettings(StepSettings):
     unit: Literal["documents", "occurrences"] = "documents"
     """Compare in how many documents an n-gram stands, or how often; words cluster in documents, so
     that tests of occurrences are too sure."""
+    per_length: bool = False
+    """Take the documents that hold an n-gram as a rate of all n-grams, not as a share of documents:
+    where documents of A and B differ in length, the longer ones hold more of everything."""
     rank: Literal["z", "difference", "ratio"] = "z"
     """Order by the log-odds z, the difference of shares, or their ratio."""
     prior: float = Field(default=500.0, gt=0)
@@ -75,10 +78,8 @@ class CompareSettings(StepSettings):
             raise UsageError(f"shortest is {self.shortest}, longest only {self.longest}")
         if self.by and not self.rate:
             raise UsageError("'by' needs 'rate'", expected="KEY=VALUE, such as status=accept")
-        if self.unit == "occurrences" and self.rank == "difference":
-            raise UsageError(
-                "occurrences have no difference of shares", expected="rank: z or ratio"
-            )
+        if (self.unit == "occurrences" or self.per_length) and self.rank == "difference":
+            raise UsageError("rates have no difference of shares", expected="rank: z or ratio")
         return self
 
 
@@ -157,6 +158,7 @@ def run_compare(settings: CompareSettings, work: Work) -> dict[str, Any]:
     found = contrast(
         frequent(counted, settings.least, settings.content_only),
         unit=settings.unit,
+        per_length=settings.per_length,
         strength=settings.prior,
         background=background,
         error=settings.error,

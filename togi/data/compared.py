@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from togi.data.compare import CompareSettings, Corpus
 
 Names = tuple[str, str]
+LONGER = 1.25  # times as many words a document, from where on lengths are worth a note
 NESTED = 50  # n-grams of one trend that are named; the table names the trend of each
 
 
@@ -49,9 +50,10 @@ def told(
     whatever is significant beyond the `top` ones is in the table of all.
     """
     members = found.members()
-    rising = [i for i in ranked(found, rank).tolist() if i in members and found.rose[i]]
+    up, down = found.rose & found.agrees, ~found.rose & found.agrees
+    rising = [i for i in ranked(found, rank).tolist() if i in members and up[i]]
     fell_most = ranked(found, rank, falling=True).tolist()
-    falling = [i for i in fell_most if i in members and not found.rose[i]]
+    falling = [i for i in fell_most if i in members and down[i]]
     sizes = found.counted.sizes
     rose, fell = found.found()
     return {
@@ -63,7 +65,7 @@ def told(
             "occurrences": [int(n) for n in sizes.occurrences.sum(axis=0)],
         },
         "unit": found.unit,
-        "test": "Fisher's exact" if found.unit == "documents" else "conditional binomial, exact",
+        "test": "conditional binomial, exact" if found.rates else "Fisher's exact",
         "tested": len(found.names),
         "least": found.counted.least,
         "trends": len(members),
@@ -89,12 +91,33 @@ def _notes(found: Contrast, names: Names) -> list[str]:
         )
     elif (counted.documents[:, 0] == counted.documents[:, 1]).all():
         notes.append(f"{names[0]} and {names[1]} hold the same n-grams equally often.")
+    notes += _length_noted(found, names)
     if found.rms_z > 2:
         notes.append(
             f"z has a root mean square of {found.rms_z:.1f}, far above the 1 of chance alone: the "
             "two differ as a whole (in source, length or make-up), not in a few n-grams."
         )
     return notes
+
+
+def _length_noted(found: Contrast, names: Names) -> list[str]:
+    """Say where shares of documents differ because the documents' lengths do."""
+    sizes, shortest = found.counted.sizes, int(found.counted.orders.min(initial=7))
+    words = [
+        occurrences / documents + shortest - 1
+        for occurrences, documents in zip(
+            sizes.occurrences[shortest].tolist(), sizes.documents, strict=True
+        )
+    ]
+    if found.rates or not found.names or max(words) < LONGER * min(words):
+        return []
+    against = int((~found.agrees & (found.q <= found.error)).sum())
+    return [
+        f"Documents of {names[0]} have {words[0]:.0f} words and those of {names[1]} {words[1]:.0f}:"
+        " the longer ones hold more of everything; `per_length: true` compares rates instead."
+        f" {against:,} n-grams whose share of documents moved one way and whose share of n-grams"
+        " the other are left out."
+    ]
 
 
 def _entry(found: Contrast, place: int, members: Sequence[int]) -> dict[str, Any]:

@@ -89,15 +89,17 @@ class Contrast:
         names: the n-grams.
         counted: their counts; everything else is of its `documents` or `occurrences`.
         unit: which of the two is compared.
-        difference: of shares, second minus first; of documents only, else unknown.
-        ratio: of shares (documents) or rates (occurrences), second over first.
+        difference: of shares of documents, second minus first; unknown where rates are compared.
+        ratio: of shares or rates, second over first.
         log_odds: with the prior; `odds` is it with its interval.
         odds: the log-odds ratio with its interval, in nats.
         z: of the two shares or rates as they are, without any prior.
-        p: of the exact test, two-sided: Fisher's for documents, conditional binomial for
-            occurrences (which takes them for independent; words cluster, so it is too sure).
+        p: of the exact test, two-sided: Fisher's for shares, conditional binomial for rates.
         q: p adjusted by Benjamini & Hochberg over all tested n-grams.
-        significant: whether q is at most the level asked for.
+        rose: whether the tested share or rate is larger in the second corpus: bool[m].
+        agrees: whether the log-odds say so too: they are of all n-grams, so that the two may differ
+            where one corpus has longer documents.
+        significant: whether q is at most the level asked for, and both agree.
         trend: index of the n-gram that stands for the trend that each belongs to.
         error: the false discovery rate asked for.
         level: of all intervals.
@@ -113,15 +115,17 @@ class Contrast:
     z: Floats
     p: Floats
     q: Floats
+    rose: np.ndarray
+    agrees: np.ndarray
     significant: np.ndarray
     trend: np.ndarray
     error: float
     level: float
 
     @property
-    def rose(self) -> np.ndarray:
-        """Whether each n-gram's share is larger in the second corpus: bool[m]."""
-        return self.log_odds.value > 0
+    def rates(self) -> bool:
+        """Whether rates are compared, not shares of documents."""
+        return self.unit == "occurrences" or bool(np.isnan(self.difference.mean).any())
 
     @property
     def rms_z(self) -> float:
@@ -173,6 +177,7 @@ def contrast(
     counted: Counted,
     *,
     unit: Unit = "documents",
+    per_length: bool = False,
     strength: float = PRIOR,
     background: Counted | None = None,
     error: float = 0.05,
@@ -182,7 +187,10 @@ def contrast(
 
     Args:
         counted: the n-grams to test, see `frequent`; choose them by both corpora together only.
-        unit: compare in how many documents they stand, or how often.
+        unit: compare in how many documents they stand, or how often. Occurrences are taken for
+            independent, but words cluster in documents: their test is too sure.
+        per_length: take the documents that hold an n-gram as a rate of all n-grams instead of a
+            share of all documents, so that a corpus of longer documents has not more of everything.
         strength: α₀ of the prior; larger pulls more towards no difference.
         background: counts of further text for the prior, such as earlier years; without it the
             prior is both corpora together, which are then used twice, for the ranking only.
@@ -208,8 +216,11 @@ def contrast(
     a, b = counts[:, 0], counts[:, 1]
     odds = log_odds(a, whole[:, 0], b, whole[:, 1], _prior(counted, background, unit), strength)
     half = normal_quantile(1 - (1 - check_level(level)) / 2) * odds.sd
-    z, p, difference, ratio = _tests(counted, whole, a, b, by_document, level)
+    shares = by_document and not per_length
+    z, p, difference, ratio = _tests(counted, whole, a, b, shares, level)
     q = benjamini_hochberg(p) if len(p) else p
+    agrees = (z > 0) == (odds.value > 0)
+    significant = (q <= error) & agrees
     return Contrast(
         names=counted.names,
         counted=counted,
@@ -221,19 +232,21 @@ def contrast(
         z=z,
         p=p,
         q=q,
-        significant=q <= error,
-        trend=trends(counted.names, counted.documents, odds.z, q <= error),
+        rose=z > 0,
+        agrees=agrees,
+        significant=significant,
+        trend=trends(counted.names, counted.documents, odds.z, significant),
         error=error,
         level=level,
     )
 
 
 def _tests(
-    counted: Counted, whole: Floats, a: Floats, b: Floats, by_document: bool, level: float
+    counted: Counted, whole: Floats, a: Floats, b: Floats, shares: bool, level: float
 ) -> tuple[Floats, Floats, Interval, Interval]:
     """Return z, p, the difference and the ratio; rates are of all n-grams of the same order."""
     n_a, n_b = counted.sizes.documents
-    if by_document:
+    if shares:
         return (
             two_share_z(a, n_a, b, n_b),
             np.exp(fisher_log_p(a, n_a, b, n_b)),
