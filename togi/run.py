@@ -23,6 +23,7 @@ _ROWS = ("rows", "n")
 _PICKED = ("rows", "selection", "dropped", "n")
 _SPLIT = ("train", "held_out", "n_train", "n_held_out")
 _TUNED = ("adapter", "steps", "rows", "seconds", "final_loss")
+_CURATED = ("rows", "curation", "dropped", "messages", "alpaca", "n")
 _JUDGED = ("scores", "samples")
 STEPS: dict[str, StepKind] = {
     "rows.read": StepKind("togi.rows.steps", "ReadSettings", "run_read", outputs=_ROWS),
@@ -30,6 +31,7 @@ STEPS: dict[str, StepKind] = {
     "rows.clean": StepKind("togi.rows.steps", "CleanSettings", "run_clean", outputs=_ROWS),
     "data.dsir": StepKind("togi.data.steps", "DsirSettings", "run_dsir", outputs=_PICKED),
     "data.random": StepKind("togi.data.steps", "RandomSettings", "run_random", outputs=_PICKED),
+    "data.lima": StepKind("togi.data.lima_steps", "LimaSettings", "run_lima", outputs=_CURATED),
     "align.sft": StepKind("togi.align.steps", "SftSettings", "run_sft", outputs=_TUNED, model=True),
     "align.dpo": StepKind("togi.align.steps", "DpoSettings", "run_dpo", outputs=_TUNED, model=True),
     "align.pairs": StepKind(

@@ -27,6 +27,24 @@ def _plain(value: Any) -> Any:
     raise TypeError(f"{type(value).__name__} is no JSON value")
 
 
+def _line(row_id: str, record: dict[str, Any]) -> bytes:
+    try:
+        return orjson.dumps(record, default=_plain, option=orjson.OPT_APPEND_NEWLINE)
+    except orjson.JSONEncodeError as error:
+        raise DataError(
+            "the row cannot be written as JSON", where=row_id, found=str(error)
+        ) from error
+
+
+def line_of(row: Row) -> bytes:
+    """Return a row as the line that `write_rows` writes.
+
+    Raises:
+        DataError: it holds what JSON cannot.
+    """
+    return _line(row.id, to_record(row))
+
+
 def _lines(path: Path, records: Iterable[tuple[str, dict[str, Any]]]) -> int:
     """Write one record a line to a file that appears only when it is whole."""
     part = path.with_name(path.name + ".part")
@@ -35,14 +53,7 @@ def _lines(path: Path, records: Iterable[tuple[str, dict[str, Any]]]) -> int:
         path.parent.mkdir(parents=True, exist_ok=True)
         with part.open("wb") as file:
             for row_id, record in records:
-                try:
-                    file.write(
-                        orjson.dumps(record, default=_plain, option=orjson.OPT_APPEND_NEWLINE)
-                    )
-                except orjson.JSONEncodeError as error:
-                    raise DataError(
-                        "the row cannot be written as JSON", where=row_id, found=str(error)
-                    ) from error
+                file.write(_line(row_id, record))
                 count += 1
         part.replace(path)
     except OSError as error:
