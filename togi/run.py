@@ -25,6 +25,7 @@ _CLEANED = ("rows", "n", "dropped")
 _PICKED = ("rows", "selection", "dropped", "n")
 _SPLIT = ("train", "held_out", "n_train", "n_held_out")
 _TUNED = ("adapter", "model", "steps", "rows", "seconds", "final_loss")
+_CURATED = ("rows", "curation", "dropped", "messages", "alpaca", "n")
 _JUDGED = ("scores", "samples")
 STEPS: dict[str, StepKind] = {
     "rows.read": StepKind("togi.rows.steps", "ReadSettings", "run_read", outputs=_ROWS),
@@ -37,6 +38,7 @@ STEPS: dict[str, StepKind] = {
     "data.compare": StepKind(
         "togi.data.compare", "CompareSettings", "run_compare", outputs=("compare", "table")
     ),
+    "data.lima": StepKind("togi.data.lima_steps", "LimaSettings", "run_lima", outputs=_CURATED),
     **{
         f"align.{name}": StepKind(
             "togi.align.steps", settings, "run_train", version=2, outputs=_TUNED, model=True

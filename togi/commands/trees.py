@@ -85,6 +85,29 @@ def data_compare(
     raise typer.Exit(run_compare(sources, settings or [], 0, given))
 
 
+@data.command("lima", cls=step_help("data.lima"))
+def data_lima(
+    source: Annotated[
+        str, typer.Argument(help="A forum dump, or any source of prompts and responses.")
+    ],
+    settings: Settings = None,
+    against: Annotated[
+        list[str] | None,
+        typer.Option("--against", help="Rows that must not stand in the pick; repeatable."),
+    ] = None,
+    out: Out = None,
+    seed: Seed = 0,
+    offline: Offline = False,
+    json_lines: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Curate about a thousand rows: by LIMA's rules, balanced, diverse, none twice."""
+    from togi.commands.single import run_lima
+
+    given = flags(out, offline, None, json_lines, quiet)
+    raise typer.Exit(run_lima(source, against or [], settings or [], seed, given))
+
+
 @align.command("sft", cls=step_help("align.sft"))
 def align_sft(
     rows: Rows,

@@ -10,6 +10,7 @@ from typing import Any
 
 from togi.report import (
     compared,
+    curation,
     findings,
     hygiene,
     leakage,
@@ -110,6 +111,7 @@ def context(files: RunFiles, depth: Depth) -> dict[str, Any]:
         "compared": compared.sections(files, names),
         "hygiene": hygiene.sections(files),
         "leakage": leakage.sections(files),
+        "curated": curation.curated(files),
         "training": training.sections(files, names),
         "samples": samples.sections(files, scores, told, names, depth),
         "dropped": provenance.dropped(files, names),

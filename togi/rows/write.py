@@ -29,6 +29,24 @@ def _plain(value: Any) -> Any:
     raise TypeError(f"{type(value).__name__} is no JSON value")
 
 
+def _line(row_id: str, record: dict[str, Any]) -> bytes:
+    try:
+        return orjson.dumps(record, default=_plain, option=orjson.OPT_APPEND_NEWLINE)
+    except orjson.JSONEncodeError as error:
+        raise DataError(
+            "the row cannot be written as JSON", where=row_id, found=str(error)
+        ) from error
+
+
+def line_of(row: Row) -> bytes:
+    """Return a row as the line that `write_rows` writes.
+
+    Raises:
+        DataError: it holds what JSON cannot.
+    """
+    return _line(row.id, to_record(row))
+
+
 @contextmanager
 def _writing(path: Path) -> Iterator[Callable[[str, dict[str, Any]], None]]:
     """Yield a function that writes one record a line; the file appears only when it is whole."""
@@ -38,13 +56,7 @@ def _writing(path: Path) -> Iterator[Callable[[str, dict[str, Any]], None]]:
         with part.open("wb") as file:
 
             def write(row_id: str, record: dict[str, Any]) -> None:
-                try:
-                    line = orjson.dumps(record, default=_plain, option=orjson.OPT_APPEND_NEWLINE)
-                except orjson.JSONEncodeError as error:
-                    raise DataError(
-                        "the row cannot be written as JSON", where=row_id, found=str(error)
-                    ) from error
-                file.write(line)
+                file.write(_line(row_id, record))
 
             yield write
         part.replace(path)
