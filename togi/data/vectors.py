@@ -109,7 +109,7 @@ def read_embeddings(path: Path, n: int) -> np.ndarray:
     """
     try:
         array = _array(path)
-    except (OSError, ValueError, TypeError, KeyError) as fault:
+    except (OSError, EOFError, ValueError, TypeError, KeyError) as fault:
         raise DataError(
             "the embeddings cannot be read",
             where=str(path),
