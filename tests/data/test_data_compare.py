@@ -10,7 +10,6 @@ import sys
 from pathlib import Path
 
 import pytest
-from pydantic import ValidationError
 
 from togi.cli import main
 from togi.commands.compare import Sources
@@ -217,15 +216,15 @@ def test_rates_are_of_the_same_rows_and_faults_are_told() -> None:
     [
         ({"shortest": 3, "longest": 2}, "shortest is 3, longest only 2"),
         ({"by": "track"}, "'by' needs 'rate'"),
+        ({"rate": "status"}, "'rate' is not of the form KEY=VALUE. Found: status"),
+        ({"rate": "=yes"}, "'rate' is not of the form KEY=VALUE"),
         ({"unit": "occurrences", "rank": "difference"}, "rates have no difference of shares"),
         ({"per_length": True, "rank": "difference"}, "rates have no difference of shares"),
     ],
 )
 def test_settings_that_do_not_fit_are_refused(settings, words) -> None:
-    with pytest.raises(UsageError, match=words):
+    with pytest.raises(UsageError, match=re.escape(words)):
         CompareSettings(a="a", b="b", **settings)
-    with pytest.raises(ValidationError):
-        CompareSettings(a="a", b="b", rate="status")
 
 
 def test_sources_are_named_by_their_files() -> None:

@@ -65,7 +65,7 @@ class CompareSettings(StepSettings):
     """The text that is looked at, such as `{response}`; by default the prompt and the answer."""
     top: int = Field(default=20, ge=1)
     """Show so many n-grams of each direction."""
-    rate: str = Field(default="", pattern=r"^$|^[^=]+=.+$")
+    rate: str = ""
     """Metadata KEY=VALUE, such as status=accept: its rate in A and B, with intervals."""
     by: str = ""
     """Metadata key whose values have rates of their own, such as track."""
@@ -76,6 +76,11 @@ class CompareSettings(StepSettings):
     def _fits(self) -> CompareSettings:
         if self.shortest > self.longest:
             raise UsageError(f"shortest is {self.shortest}, longest only {self.longest}")
+        key, _, value = self.rate.partition("=")
+        if self.rate and not (key and value):
+            raise UsageError(
+                "'rate' is not of the form KEY=VALUE", found=self.rate, hint="such as status=accept"
+            )
         if self.by and not self.rate:
             raise UsageError("'by' needs 'rate'", expected="KEY=VALUE, such as status=accept")
         if (self.unit == "occurrences" or self.per_length) and self.rank == "difference":
