@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import math
 from collections import Counter, defaultdict
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,10 +14,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from togi.data.features import Features, Featuriser
-from togi.data.ngram_counts import Counted, Sizes, count_ngrams
+from togi.data.ngram_counts import Counted, Sizes, count_ngrams, frequent
 from togi.data.ngram_trends import trends
 from togi.data.ngram_words import Wording, is_content
-from togi.data.ngrams import contrast, frequent, log_odds, ranked
+from togi.data.ngrams import contrast, log_odds, ranked
 from togi.errors import DataError, UsageError
 from togi.stats import benjamini_hochberg, stream
 from togi.stats.special import normal_cdf
@@ -258,6 +259,19 @@ def test_a_background_takes_the_place_of_the_corpora_in_the_prior() -> None:
     common = made([[900, 0]], (1000, 1), names=["word"], total=(1000, 1))
     plain, with_common = contrast(counted), contrast(counted, background=common)
     assert abs(with_common.log_odds.z[0]) < abs(plain.log_odds.z[0])
+
+
+def test_a_background_is_found_by_keys_as_by_names() -> None:
+    texts = [["a b c", "a b"], ["b c", "c d"]]
+    counted = count_ngrams(texts, orders=(1, 2))
+    further = [["a b", "x y z", "c d d"]]
+    by_name = count_ngrams(further, orders=(1, 2))
+    by_key = count_ngrams(further, orders=(1, 2), named=False)
+    assert by_key.names == []
+    plain = replace(by_name, keys=None)
+    one, two = contrast(counted, background=by_key), contrast(counted, background=plain)
+    assert one.log_odds.z.tolist() == two.log_odds.z.tolist()
+    assert one.log_odds.z.tolist() != contrast(counted).log_odds.z.tolist()
 
 
 def test_too_few_documents_cannot_be_compared() -> None:

@@ -11,9 +11,9 @@ import random
 import numpy as np
 import pytest
 
-from togi.data.ngram_counts import count_ngrams
+from togi.data.ngram_counts import count_ngrams, frequent
 from togi.data.ngram_words import Wording
-from togi.data.ngrams import contrast, frequent, log_odds
+from togi.data.ngrams import contrast, log_odds
 from togi.stats import benjamini_hochberg
 from togi.stats.shares import share_differences, two_share_z, wilson_column
 

@@ -146,9 +146,9 @@ def _digest(text: str) -> int:
 def run_compare(settings: CompareSettings, work: Work) -> dict[str, Any]:
     """Compare two sets of rows; outputs `compare` (JSON), `table` (csv), `rose` and `fell`."""
     from togi.data.compared import ngram_rows, rates_told, told
-    from togi.data.ngram_counts import count_ngrams
+    from togi.data.ngram_counts import count_ngrams, frequent
     from togi.data.ngram_words import Wording
-    from togi.data.ngrams import contrast, frequent
+    from togi.data.ngrams import contrast
 
     wording = Wording(settings.case, settings.latex)
     orders = (settings.shortest, settings.longest)
@@ -159,7 +159,7 @@ def run_compare(settings: CompareSettings, work: Work) -> dict[str, Any]:
     if settings.background is not None:
         render = Renderer(settings.features, work.name)
         further = Corpus(work.input(settings.background, "rows"), render, settings.unique)
-        background = count_ngrams([further], wording, orders=orders)
+        background = count_ngrams([further], wording, orders=orders, named=False)
     found = contrast(
         frequent(counted, settings.least, settings.content_only),
         unit=settings.unit,
@@ -200,7 +200,7 @@ def _corpora(settings: CompareSettings, work: Work) -> list[Corpus]:
 
 
 def _rows_noted(corpora: list[Corpus], settings: CompareSettings) -> list[str]:
-    """Say which rows were left out, and refuse two sets that are one."""
+    """Say which rows were left out, and which stand in both."""
     first, second = corpora
     notes = [
         f"{corpus.repeated:,} rows of {which} repeat a text of it and were counted once."

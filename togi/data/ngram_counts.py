@@ -17,7 +17,7 @@ import numpy as np
 
 from togi.data.kernels.table import DOCUMENTS, FIRST, FRESH, OCCURRENCES, ORDERS
 from togi.data.ngram_tally import LARGEST, Tally
-from togi.data.ngram_words import Wording
+from togi.data.ngram_words import Wording, is_content
 from togi.errors import DataError, UsageError
 
 Texts: TypeAlias = Iterable[str]
@@ -48,14 +48,14 @@ class Counted:
     """n-grams of two corpora with their counts, in no particular order.
 
     Attributes:
-        names: the words of each, joined by single spaces.
+        names: the words of each, joined by single spaces; none where only keys were asked for.
         orders: int64[m], words of each.
         documents: int64[m, 2], documents of each corpus that hold it.
         occurrences: int64[m, 2], times that it stands in each corpus.
         sizes: of the corpora.
         least: every n-gram in at least so many documents of both together is here.
         examples: a short document that holds each, or the words around it in a longer one.
-        keys: uint64[m], the n-grams' hashes, where they were counted here.
+        keys: uint64[m], the n-grams' hashes, ascending, where they were counted here.
     """
 
     names: list[str]
@@ -75,6 +75,7 @@ def count_ngrams(
     orders: tuple[int, int] = (1, 3),
     least: int = 1,
     places: int = LARGEST,
+    named: bool = True,
 ) -> Counted:
     """Count the n-grams of one corpus or two.
 
@@ -84,6 +85,7 @@ def count_ngrams(
         orders: shortest and longest n-gram, in words: 1 to 7.
         least: leave out n-grams in fewer documents than that, both corpora together.
         places: places of the table, a power of two; each takes 32 bytes.
+        named: without names, which take another reading, counts can only be found by their keys.
 
     Returns:
         The counts. `least` of it is larger than asked for where that was needed to stay within
@@ -114,7 +116,8 @@ def count_ngrams(
     least = max(least, bound)
     kept = rows[:, DOCUMENTS : DOCUMENTS + 2].sum(axis=1, dtype=np.int64) >= least
     keys, rows = keys[kept], rows[kept].astype(np.int64)
-    names, examples = _named(tally, keys, rows[:, FIRST : FIRST + 2], corpora)
+    first = rows[:, FIRST : FIRST + 2]
+    names, examples = _named(tally, keys, first, corpora) if named else ([], [])
     totals = tally.totals.reshape(2, 2, ORDERS)
     sizes = Sizes((tally.documents[0], tally.documents[1]), totals[:, 1].T, totals[:, 0].T)
     return Counted(
@@ -126,6 +129,31 @@ def count_ngrams(
         least=least,
         examples=examples,
         keys=keys,
+    )
+
+
+def frequent(counted: Counted, least: int, content_only: bool = False) -> Counted:
+    """Return the n-grams in at least so many documents of both corpora together.
+
+    Args:
+        counted: the counts.
+        least: of documents; below ten or so no test can find anything.
+        content_only: leave out n-grams that begin or end with an English function word.
+    """
+    kept = counted.documents.sum(axis=1) >= least
+    if content_only:
+        kept &= np.array([is_content(name.split(" ")) for name in counted.names], bool)
+    places = np.flatnonzero(kept)
+    examples, keys = counted.examples, counted.keys
+    return Counted(
+        names=[counted.names[place] for place in places],
+        orders=counted.orders[places],
+        documents=counted.documents[places],
+        occurrences=counted.occurrences[places],
+        sizes=counted.sizes,
+        least=max(least, counted.least),
+        examples=[examples[place] for place in places] if examples is not None else None,
+        keys=keys[places] if keys is not None else None,
     )
 
 

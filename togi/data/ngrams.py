@@ -16,7 +16,6 @@ import numpy as np
 
 from togi.data.ngram_counts import Counted
 from togi.data.ngram_trends import trends
-from togi.data.ngram_words import is_content
 from togi.errors import DataError, UsageError
 from togi.stats import benjamini_hochberg
 from togi.stats.arrays import Floats, check_level
@@ -148,31 +147,6 @@ class Contrast:
         return groups
 
 
-def frequent(counted: Counted, least: int, content_only: bool = False) -> Counted:
-    """Return the n-grams in at least so many documents of both corpora together.
-
-    Args:
-        counted: the counts.
-        least: of documents; below ten or so no test can find anything.
-        content_only: leave out n-grams that begin or end with an English function word.
-    """
-    kept = counted.documents.sum(axis=1) >= least
-    if content_only:
-        kept &= np.array([is_content(name.split(" ")) for name in counted.names], bool)
-    places = np.flatnonzero(kept)
-    examples, keys = counted.examples, counted.keys
-    return Counted(
-        names=[counted.names[place] for place in places],
-        orders=counted.orders[places],
-        documents=counted.documents[places],
-        occurrences=counted.occurrences[places],
-        sizes=counted.sizes,
-        least=max(least, counted.least),
-        examples=[examples[place] for place in places] if examples is not None else None,
-        keys=keys[places] if keys is not None else None,
-    )
-
-
 def contrast(
     counted: Counted,
     *,
@@ -186,7 +160,8 @@ def contrast(
     """Compare the second corpus with the first, n-gram by n-gram.
 
     Args:
-        counted: the n-grams to test, see `frequent`; choose them by both corpora together only.
+        counted: the n-grams to test, chosen by both corpora together only, as
+            `togi.data.ngram_counts.frequent` does.
         unit: compare in how many documents they stand, or how often. Occurrences are taken for
             independent, but words cluster in documents: their test is too sure.
         per_length: take the documents that hold an n-gram as a rate of all n-grams instead of a
@@ -278,10 +253,20 @@ def _prior(counted: Counted, background: Counted | None, unit: Unit) -> Floats:
     counts, whole = columns(counted)
     if background is not None:
         more, further = columns(background)
-        known = dict(zip(background.names, more.tolist(), strict=True))
-        counts = counts + np.array([known.get(name, 0.0) for name in counted.names])
-        whole = whole + further
+        counts, whole = counts + _found_in(background, more, counted), whole + further
     return counts / whole[counted.orders]
+
+
+def _found_in(background: Counted, counts: Floats, wanted: Counted) -> Floats:
+    """Return the background's counts of the wanted n-grams, 0 for those it lacks."""
+    if background.keys is None or wanted.keys is None:
+        known = dict(zip(background.names, counts.tolist(), strict=True))
+        return np.array([known.get(name, 0.0) for name in wanted.names])
+    if not len(background.keys):
+        return np.zeros(len(wanted.keys))
+    places = np.searchsorted(background.keys, wanted.keys)
+    places = np.minimum(places, len(background.keys) - 1)
+    return np.where(background.keys[places] == wanted.keys, counts[places], 0.0)
 
 
 def ranked(
