@@ -26,7 +26,10 @@ from togi.commands.options import (
     flags,
     tree,
 )
-from togi.commands.trees import align, data, evaluate, recipes
+from togi.commands.tree_align import align
+from togi.commands.tree_data import data
+from togi.commands.tree_evaluate import evaluate
+from togi.commands.tree_recipes import recipes
 
 app = tree("Choose data, tune a model, judge it before and after, and end in a verdict.")
 app.add_typer(data, name="data")

@@ -21,16 +21,24 @@ from togi.run_step import faults_told, run_step, sigterm_stops
 from togi.voice import Voice, duration
 
 _ROWS = ("rows", "n")
+_CLEANED = ("rows", "n", "dropped")
 _PICKED = ("rows", "selection", "dropped", "n")
 _SPLIT = ("train", "held_out", "n_train", "n_held_out")
 _TUNED = ("adapter", "model", "steps", "rows", "seconds", "final_loss")
+_CURATED = ("rows", "curation", "dropped", "messages", "alpaca", "n")
 _JUDGED = ("scores", "samples")
 STEPS: dict[str, StepKind] = {
     "rows.read": StepKind("togi.rows.steps", "ReadSettings", "run_read", outputs=_ROWS),
     "rows.split": StepKind("togi.rows.steps", "SplitSettings", "run_split", outputs=_SPLIT),
-    "rows.clean": StepKind("togi.rows.steps", "CleanSettings", "run_clean", outputs=_ROWS),
+    "rows.clean": StepKind(
+        "togi.data.clean", "CleanSettings", "run_clean", version=2, outputs=_CLEANED
+    ),
     "data.dsir": StepKind("togi.data.steps", "DsirSettings", "run_dsir", outputs=_PICKED),
     "data.random": StepKind("togi.data.steps", "RandomSettings", "run_random", outputs=_PICKED),
+    "data.compare": StepKind(
+        "togi.data.compare", "CompareSettings", "run_compare", outputs=("compare", "table")
+    ),
+    "data.lima": StepKind("togi.data.lima_steps", "LimaSettings", "run_lima", outputs=_CURATED),
     **{
         f"align.{name}": StepKind(
             "togi.align.steps", settings, "run_train", version=2, outputs=_TUNED, model=True
@@ -52,6 +60,12 @@ STEPS: dict[str, StepKind] = {
     ),
     "evaluate.judge": StepKind(
         "togi.evaluate.steps", "JudgeSettings", "run_judge", outputs=_JUDGED, model=True
+    ),
+    "evaluate.leakage": StepKind(
+        "togi.evaluate.leakage",
+        "LeakageSettings",
+        "run_leakage",
+        outputs=("leakage", "overlapping"),
     ),
     "evaluate.verdict": StepKind(
         "togi.evaluate.steps", "VerdictSettings", "run_verdict", outputs=("verdict", "decision")

@@ -41,13 +41,14 @@ def estimate(values: np.ndarray) -> dict[str, Any]:
 
 @dataclass
 class FakeRun:
-    """Writes the run; `leave` names the steps that have not been done yet."""
+    """Writes the run; `leave` names the steps that have not been done yet, `more` adds others."""
 
     folder: Path
     seed: int = 0
     samples: int = 40
     leave: tuple[str, ...] = ()
     hostile: str = ""
+    more: bool = False
     steps: list[dict[str, Any]] = field(default_factory=list)
 
     def make(self) -> Path:
@@ -59,6 +60,10 @@ class FakeRun:
             "dpo": ("align.dpo", self.training), "judge": ("evaluate.judge", self.judge),
             "verdict": ("evaluate.verdict", self.verdict), "export": ("lm.export", self.export),
         }  # fmt: skip
+        if self.more:
+            makers["clean"] = ("rows.clean", self.cleaning)
+            makers["compare"] = ("data.compare", self.compare)
+            makers["leakage"] = ("evaluate.leakage", self.leakage)
         for name, (use, maker) in makers.items():
             done = name not in self.leave
             place = f"steps/{name}-{self.seed:012d}"
@@ -111,6 +116,57 @@ class FakeRun:
             "method": name, "n_raw": 28412, "n_target": 3120, "k": 2000, "filtered": 1204,
             "seed": self.seed, "effective_sample_size": 3911.2 if lift == 1 else None,
             "kl_reduction": 0.31 * lift, "rising": moved, "falling": falling, "lengths": lengths,
+        })  # fmt: skip
+
+    def cleaning(self, name: str, folder: Path, entry: dict[str, Any]) -> None:
+        text = self.hostile or "write to xx@xxxx.xxx"
+        write(folder / "rows.json", {"understood": "cleaned", "n": 90, "dropped": {"short": 10}})
+        write(folder / "hygiene.json", {
+            "lengths": {"shortest": 1, "median": 12, "longest": 300},
+            "languages": {"en": 90, "unknown": 10},
+            "pii": {"action": "mask", "counts": {"email": {"hints": 2, "rows": 1}},
+                    "examples": [{"id": "a", "kind": "email", "text": text}]},
+            "near": {"threshold": 0.7, "words": 5, "dropped": 4, "clusters": 3, "examples": [
+                {"kept": "a", "dropped": "b", "similarity": 0.9, "texts": [text, text]}]},
+            "overlap": {"held_out": 40, "hit": 2, "reasons": {"shares 13 words": 3}, "examples": [
+                {"id": "c", "held_out": "h", "reason": "shares 13 words", "shared": text}]},
+        })  # fmt: skip
+
+    def compare(self, name: str, folder: Path, entry: dict[str, Any]) -> None:
+        def moved(ngram: str, sign: int) -> dict[str, Any]:
+            gap = {"mean": 0.02 * sign, "low": 0.01 * sign, "high": None, "n": 900, "level": 0.95}
+            return {
+                "ngram": ngram, "documents": [3, 40][::sign], "shares": [0.01, 0.1][::sign],
+                "occurrences": [3, 44], "difference": gap, "log_odds": {**gap, "high": 0.03},
+                "ratio": {**gap, "mean": None}, "z": 4.1 * sign, "p": 1e-7, "q": 2e-5,
+                "significant": sign > 0, "with": ["a b"] * 6, "example": self.hostile or "an a b c",
+            }  # fmt: skip
+
+        rate = {"mean": 0.26, "low": 0.25, "high": 0.27, "n": 12345, "level": 0.95}
+        write(folder / "compare.json", {
+            "sentence": "Of 455 n-grams, 9 rose and 0 fell.", "names": ["2022", "2023"],
+            "documents": [400, 500], "ngrams": {"occurrences": [4000, 5000]}, "unit": "documents",
+            "test": "Fisher's exact", "tested": 455, "trends": 300, "error": 0.05, "rms_z": 1.3,
+            "rising": [moved(self.hostile or "large language", 1)], "notes": ["a note"],
+            "falling": [moved("neural networks", -1)],
+            "rates": [{"group": "all", "names": ["2022", "2023"], "rates": [rate, rate],
+                       "difference": {**rate, "mean": 0.0}, "p": 0.4, "q": 0.4},
+                      {"group": "new", "names": ["2023"], "rates": [rate]}],
+        })  # fmt: skip
+
+    def leakage(self, name: str, folder: Path, entry: dict[str, Any]) -> None:
+        one = {"mean": 0.5, "low": 0.4, "high": 0.6, "n": 90, "level": 0.95}
+        parts = {"all": one, "without": {**one, "mean": 0.45}, "overlapping": None}
+        pair = {"estimate": one, "p_adjusted": 0.02, "better": True}
+        write(folder / "leakage.json", {
+            "rows": 3000, "words": 13, "fuzzy": 0.7,
+            "tasks": {"docstrings": {"n": 120, "overlapping": 30, "rows": 31,
+                      "reasons": {"shares 13 words": 31}, "examples": [
+                          {"sample": "s", "row": "r", "reason": "shares 13 words",
+                           "shared": self.hostile or "the words"}]}},
+            "scores": {"base": {"docstrings": {"accuracy": parts}}},
+            "differences": [{"task": "docstrings", "measure": "accuracy", "after": "dpo",
+                             "before": "base", "all": pair, "without": None}],
         })  # fmt: skip
 
     def training(self, name: str, folder: Path, entry: dict[str, Any]) -> None:

@@ -7,8 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from togi.errors import DataError
-from togi.rows.hygiene import HeldOut, clean_pool, exact_duplicates, split_by_group
+from togi.rows.hygiene import HeldOut, clean_pool, exact_duplicates
 from togi.rows.source import question
+from togi.rows.split import split_by_group
 from togi.rows.types import Document, Example, Message, Preference, Row, Sample
 
 LONG = "one two three four five six seven eight nine ten eleven twelve thirteen"

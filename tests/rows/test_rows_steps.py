@@ -9,13 +9,12 @@ import orjson
 import pytest
 from pydantic import ValidationError
 
+from togi.data.clean import CleanSettings, run_clean
 from togi.errors import DataError
 from togi.rows.read import read_rows
 from togi.rows.steps import (
-    CleanSettings,
     ReadSettings,
     SplitSettings,
-    run_clean,
     run_read,
     run_split,
 )

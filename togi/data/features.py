@@ -130,6 +130,14 @@ def text_of(line: bytes) -> str | Bad:
         return Bad(0, "not UTF-8", f"byte 0x{line[fault.start]:02x} at column {fault.start + 1}")
 
 
+def _joined(texts: Sequence[str]) -> tuple[bytes, np.ndarray]:
+    """Return texts as one run of bytes, and where each starts, ends, and that none is escaped."""
+    encoded = [text.encode("utf-8", "surrogatepass") for text in texts]
+    sizes = np.array([len(text) for text in encoded], dtype=np.int64)
+    ends = np.cumsum(sizes)
+    return b"".join(encoded), np.stack([ends - sizes, ends, np.zeros_like(ends)], axis=1)
+
+
 class Words(NamedTuple):
     """Words of documents, one document after another; a slice of it is a list of strings."""
 
@@ -183,12 +191,9 @@ class Featuriser:
 
     def texts(self, texts: Sequence[str]) -> Part:
         """Features of texts in memory."""
-        encoded = [text.encode("utf-8", "surrogatepass") for text in texts]
-        sizes = np.array([len(text) for text in encoded], dtype=np.int64)
-        ends = np.cumsum(sizes)
-        spans = np.stack([ends - sizes, ends, np.zeros_like(ends)], axis=1)
-        indices, words = self._featurise(b"".join(encoded), spans)
-        return Part(indices, words, ends - sizes, sizes)
+        data, spans = _joined(texts)
+        indices, words = self._featurise(data, spans)
+        return Part(indices, words, spans[:, 0], spans[:, 1] - spans[:, 0])
 
     def _scan(self, block: bytes, field: str) -> np.ndarray:
         """Status, line start, field start and field end of every line: int64[lines, 4]."""
@@ -235,9 +240,13 @@ class Featuriser:
 
     def words(self, texts: Sequence[str]) -> list[list[str]]:
         r"""Lower-case and split each text, as `findall(r"\w+|[^\w\s]+", text.lower())`."""
-        ends = np.cumsum(self.texts(texts).words).tolist()
+        ends = np.cumsum(self.split(texts)).tolist()
         words = self.last_words()
         return [words[start:end] for start, end in zip([0, *ends], ends, strict=False)]
+
+    def split(self, texts: Sequence[str]) -> np.ndarray:
+        """Split texts only; return int32[texts], the words of each; see `last_words`."""
+        return self._split(*_joined(texts))
 
     def _split(self, data: bytes, spans: np.ndarray) -> np.ndarray:
         """Words of the documents into scratch "text", "starts" and "ends": words of each."""

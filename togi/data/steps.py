@@ -3,39 +3,18 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import fields
 from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field
 
-from togi.errors import RecipeError, nearest
-from togi.rows.types import (
-    Document,
-    Dropped,
-    Example,
-    Feedback,
-    Message,
-    Preference,
-    Ranking,
-    Row,
-    Sample,
-)
+from togi.data.render import Renderer
+from togi.rows.types import Dropped, Row
 from togi.stats.rng import derive
 from togi.step import StepRef, StepSettings, Work
 
 if TYPE_CHECKING:
     from togi.data.selection import Selection
-
-DEFAULT_FEATURES: dict[type, str] = {
-    Document: "{text}",
-    Example: "{prompt}\n{response}",
-    Preference: "{prompt}\n{chosen}",
-    Feedback: "{prompt}\n{response}",
-    Ranking: "{prompt}\n{responses}",
-    Sample: "{input}\n{target}",
-}
 
 
 class RandomSettings(StepSettings):
@@ -91,7 +70,7 @@ def _run(settings: RandomSettings, work: Work, dsir: dict[str, Any] | None) -> d
     from togi.rows.write import write_dropped, write_rows
 
     pool_rows = read_rows(work.input(settings.rows, "rows"))
-    render = _Renderer(settings.features, work.name)
+    render = Renderer(settings.features, work.name)
     options = Options(
         min_tokens=settings.min_tokens,
         seed=derive(work.seed, work.name),
@@ -137,38 +116,3 @@ def _short(rows: Iterable[Row], selection: Selection, least: int) -> Iterator[Dr
     for row, words in zip(rows, selection.words.tolist(), strict=True):
         if words < least:
             yield Dropped(row.id, f"fewer than {least} words")
-
-
-class _Renderer:
-    """Turns rows into the text whose n-grams count."""
-
-    def __init__(self, template: str | None, step: str) -> None:
-        self.template, self.step = template, step
-
-    def __call__(self, row: Row) -> str:
-        template = self.template or DEFAULT_FEATURES[type(row)]
-        return re.sub(r"\{(\w+)\}", lambda match: self._value(row, match[1]), template)
-
-    def _value(self, row: Row, name: str) -> str:
-        known = [one.name for one in fields(row) if one.name != "metadata"]
-        if name in known:
-            return _plain(getattr(row, name))
-        if name in row.metadata:
-            return _plain(row.metadata[name])
-        raise RecipeError(
-            f"rows of this kind ({type(row).__name__}) have no field '{name}'",
-            where=f"step '{self.step}', features",
-            found=str(self.template),
-            expected=nearest(name, [*known, *map(str, row.metadata)]),
-        )
-
-
-def _plain(value: Any) -> str:
-    """Return a field as text: turns of a conversation and items of a list one below the other."""
-    if isinstance(value, str):
-        return value
-    if isinstance(value, Message):
-        return value.content
-    if isinstance(value, tuple | list):
-        return "\n".join(map(_plain, value))
-    return str(value)

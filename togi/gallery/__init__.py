@@ -22,5 +22,13 @@ class Entry(NamedTuple):
     model: bool = False
 
 
-ENTRIES: dict[str, Entry] = {}
+ENTRIES: dict[str, Entry] = {
+    "title_trends": Entry(
+        title="What rose and what fell in NeurIPS titles",
+        source="opening slides of a survey of NeurIPS 2023",
+        claim="From 2022 to 2023 ten title bigrams rose (language models, diffusion models, …) and "
+        "ten fell (reinforcement learning, neural networks, …).",
+        minutes=0.1,
+    ),
+}
 """Name of an entry, which is also its module's, to what it is about."""

@@ -8,7 +8,19 @@ import re
 from pathlib import Path
 from typing import Any
 
-from togi.report import findings, measures, provenance, samples, selection, training, verdict
+from togi.report import (
+    compared,
+    curation,
+    findings,
+    hygiene,
+    leakage,
+    measures,
+    provenance,
+    samples,
+    selection,
+    training,
+    verdict,
+)
 from togi.report import numbers as show
 from togi.report.files import RunFiles, read_run
 from togi.report.glossary import Names
@@ -86,7 +98,7 @@ def context(files: RunFiles, depth: Depth) -> dict[str, Any]:
         "when": show.moment(files.run.get("finished") or files.run.get("started")),
         "contents": [(place, CONTENTS[place]) for place in shown],
         "shown": shown,
-        "title": found[0]["holds"] if found and "verdict" not in shown else "",
+        "title": "" if "verdict" in shown else found[0]["holds"] if found else "compared",
         "findings": found,
         "ids": names.ids,
         "verdict": verdict.head(files, scores, names),
@@ -96,6 +108,10 @@ def context(files: RunFiles, depth: Depth) -> dict[str, Any]:
         "guards": verdict.guards(files, scores, names),
         "read": selection.read(files),
         "picked": selection.picked(files, names),
+        "compared": compared.sections(files, names),
+        "hygiene": hygiene.sections(files),
+        "leakage": leakage.sections(files),
+        "curated": curation.curated(files),
         "training": training.sections(files, names),
         "samples": samples.sections(files, scores, told, names, depth),
         "dropped": provenance.dropped(files, names),
@@ -126,12 +142,15 @@ ALWAYS = ("recipe", "glossary")
 
 
 def _belongs(place: str, files: RunFiles, found: list[dict[str, Any]]) -> bool:
-    """Whether a part stands on the page: a run of the gallery has findings and little else."""
+    """Whether a part stands on the page: a finding or a comparison may be all that a run has."""
     if place == "findings":
         return bool(found)
-    if place == "training":
-        return not found or any((step.folder / "metrics.jsonl").exists() for step in files.steps)
-    return place in ALWAYS or not found or bool(files.of("evaluate"))
+    compares = files.of("data.compare")
+    if place == "training" and (found or compares):
+        return any((step.folder / "metrics.jsonl").exists() for step in files.steps)
+    if compares and place in ("data", "dropped"):
+        return True
+    return place in ALWAYS or not (found or compares) or bool(files.of("evaluate"))
 
 
 def visible(value: Any) -> Any:

@@ -18,10 +18,13 @@ MOST_NOTES = 40
 KNOWN = (
     "rows.json",
     "selection.json",
+    "curation.json",
     "metrics.jsonl",
     "train.json",
     "scores.json",
     "verdict.json",
+    "compare.json",
+    "leakage.json",
 )
 """Files that some other part of the page shows; a finished step with none of them is shown here."""
 
@@ -47,7 +50,7 @@ def dropped(files: RunFiles, names: Names) -> Table:
 
 def _counts(files: RunFiles, step: StepFiles) -> tuple[Counter[str], int]:
     """Return a step's drops by reason and its kept rows, 0 where they are not known."""
-    for name, size in (("rows.json", "n"), ("train.json", "rows")):
+    for name, size in (("rows.json", "n"), ("train.json", "rows"), ("curation.json", "k")):
         about = files.json(step, name)
         told = as_dict(about.get("dropped")) or as_dict(as_dict(about.get("notes")).get("dropped"))
         if counts := _whole(told):

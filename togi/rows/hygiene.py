@@ -1,4 +1,4 @@
-"""Clean hands: no row twice in a pool, nothing of the held-out rows in it, whole groups held out.
+"""Clean hands: no row twice in a pool, and nothing of the held-out rows in it.
 
 Overlap by shared runs of words follows Brown et al. 2020 (appendix C): 13 words in a row that
 also stand in held-out text. As there, runs that many held-out rows share (a licence, an
@@ -10,24 +10,24 @@ from __future__ import annotations
 import hashlib
 import re
 from collections import Counter
-from collections.abc import Callable, Collection, Hashable, Iterable, Sequence
-from typing import TypeVar
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any, TypeAlias, TypeVar
 
-import numpy as np
-from numpy.typing import NDArray
-
-from togi.errors import DataError, nearest
+from togi.errors import DataError
+from togi.rows.runs import RunIndex
 from togi.rows.types import Document, Dropped, Example, Feedback, Preference, Prompt, Ranking, Row
-from togi.stats.rng import stream
 
 RUN = 13  # words
+FUZZY_RUN = 8  # words
 LEAST = 20  # characters of a text whose equality means something; "yes" does not
 COMMON = 0.05  # share of held-out rows from which on a run of words is common to them
-WORDS = re.compile(r"\w+")
 FENCE = re.compile(r"(`{3,})[^\n`]*\n(.*?)\n\1", re.DOTALL)
-FACTOR = np.uint64(0x9E3779B97F4A7C15)
+EXAMPLES = 5  # of each reason
+SHOWN = 120  # characters of a shared text that an example shows
 
 R = TypeVar("R", bound=Row)
+Event: TypeAlias = Row | Dropped
 
 
 def _question(prompt: Prompt) -> str:
@@ -71,32 +71,23 @@ def _digest(*texts: str) -> bytes:
     return hashlib.blake2b(joined.encode("utf-8", "surrogatepass"), digest_size=12).digest()
 
 
-class _Runs:
-    """Hashes of runs of words: each word has a 64-bit number, a run is their polynomial."""
+@dataclass(frozen=True, slots=True)
+class Match:
+    """An overlap of a row with one held-out row.
 
-    def __init__(self, length: int) -> None:
-        self.length = length
-        self.numbers: dict[str, int] = {}
+    Attributes:
+        held_out: the held-out row's id.
+        reason: how they overlap; of the same kind the same words, so that they can be counted.
+        shared: words that both hold.
+    """
 
-    def _number(self, word: str) -> int:
-        known = self.numbers.get(word)
-        if known is None:
-            digest = hashlib.blake2b(word.encode("utf-8", "surrogatepass"), digest_size=8)
-            known = self.numbers[word] = int.from_bytes(digest.digest(), "little")
-        return known
+    held_out: str
+    reason: str
+    shared: str
 
-    def of(self, text: str) -> NDArray[np.uint64]:
-        """Return the hash of each run in a text, in order."""
-        words = WORDS.findall(text.lower())
-        count = len(words) - self.length + 1
-        if count < 1:
-            return np.empty(0, np.uint64)
-        numbers = np.fromiter(map(self._number, words), np.uint64, len(words))
-        hashes = np.zeros(count, np.uint64)
-        for i in range(self.length):
-            hashes *= FACTOR
-            hashes += numbers[i : i + count]
-        return hashes
+
+SAME_QUESTION = "its question or source stands in held-out rows"
+SAME_ANSWER = "its answer stands in held-out rows"
 
 
 class HeldOut:
@@ -107,42 +98,135 @@ class HeldOut:
         run: so many equal words in a row are an overlap.
         least: a question or answer of fewer characters is not compared as a whole.
         common: a run in more than this share of the rows (and more than one) is not compared.
+        fuzzy: so large a share of the runs of `fuzzy_run` words of a held-out question or answer
+            in one text are an overlap too; None asks for no such thing.
+        fuzzy_run: words (Chowdhery et al. 2022 took 8 and a share of 0.7).
+
+    Raises:
+        DataError: a share outside (0, 1].
     """
 
     def __init__(
-        self, rows: Iterable[Row], *, run: int = RUN, least: int = LEAST, common: float = COMMON
+        self,
+        rows: Iterable[Row],
+        *,
+        run: int = RUN,
+        least: int = LEAST,
+        common: float = COMMON,
+        fuzzy: float | None = None,
+        fuzzy_run: int = FUZZY_RUN,
     ) -> None:
-        self.least, self.runs = least, _Runs(run)
-        self.questions: set[bytes] = set()
-        self.answers: set[bytes] = set()
-        counts: Counter[int] = Counter()
-        total = 0
+        if fuzzy is not None and not 0 < fuzzy <= 1:
+            raise DataError(f"fuzzy must lie in (0, 1], got {fuzzy:g}", hint="0.7 is usual")
+        self.least, self.fuzzy = least, fuzzy
+        self.ids: list[str] = []
+        self.questions: dict[bytes, list[int]] = {}
+        self.answers: dict[bytes, list[int]] = {}
+        self.exact, self.near = RunIndex(run), RunIndex(fuzzy_run)
         for row in rows:
-            total += 1
+            number = len(self.ids)
+            self.ids.append(row.id)
             question, *answers = parts(row)
-            self.questions.update(self._whole([question]))
-            self.answers.update(self._whole(answers))
-            found: set[int] = set()
+            self._note(self.questions, [question], number)
+            self._note(self.answers, answers, number)
             for text in (question, *answers):
-                found.update(self.runs.of(text).tolist())
-            counts.update(found)
-        most = max(1.0, common * total)
-        self.seen = frozenset(value for value, count in counts.items() if count <= most)
+                self.exact.add(text, number)
+                if fuzzy is not None:
+                    self.near.add(text, number)
+        most = max(1.0, common * len(self.ids))
+        self.exact.close(most)
+        self.near.close(most)
+        self.of_runs = f"shares {run} words in a row with held-out rows"
+        self.of_fuzzy = f"holds most of a held-out text, in runs of {fuzzy_run} words"
 
     def _whole(self, texts: Iterable[str]) -> list[bytes]:
         return [_digest(text) for text in texts if len(normalised(text)) >= self.least]
 
+    def _note(self, index: dict[bytes, list[int]], texts: Iterable[str], number: int) -> None:
+        for digest in self._whole(texts):
+            known = index.setdefault(digest, [])
+            if not known or known[-1] != number:
+                known.append(number)
+
     def overlap(self, row: Row) -> str:
         """Return why a row overlaps with the held-out rows, "" if it does not."""
+        return next((match.reason for match in self.matches(row)), "")
+
+    def matches(self, row: Row) -> Iterator[Match]:
+        """Yield the overlaps of a row, the plainest kind first; one held-out row may come twice."""
         question, *answers = parts(row)
-        if not self.questions.isdisjoint(self._whole([question])):
-            return "its question or source stands in held-out rows"
-        if not self.answers.isdisjoint(self._whole(answers)):
-            return "its answer stands in held-out rows"
+        for index, texts, reason in (
+            (self.questions, [question], SAME_QUESTION),
+            (self.answers, answers, SAME_ANSWER),
+        ):
+            for digest, text in zip(self._whole(texts), self._long(texts), strict=True):
+                for number in index.get(digest, ()):
+                    yield Match(self.ids[number], reason, shortened(text))
         for text in (question, *answers):
-            if not self.seen.isdisjoint(self.runs.of(text).tolist()):
-                return f"shares {self.runs.length} words in a row with held-out rows"
-        return ""
+            for number, words in self.exact.shared(text):
+                yield Match(self.ids[number], self.of_runs, words)
+        if self.fuzzy is not None:
+            for text in (question, *answers):
+                for number, words in self.near.contained(text, self.fuzzy):
+                    yield Match(self.ids[number], self.of_fuzzy, words)
+
+    def _long(self, texts: Iterable[str]) -> list[str]:
+        return [text for text in texts if len(normalised(text)) >= self.least]
+
+
+def shortened(text: str) -> str:
+    """Return the beginning of a text, on one line."""
+    line = " ".join(text.split())
+    return line if len(line) <= SHOWN else line[: SHOWN - 1] + "…"
+
+
+class Duplicates:
+    """Drops rows whose texts were there before, but for case and white space."""
+
+    def __init__(self) -> None:
+        self._seen: set[bytes] = set()
+
+    def __call__(self, events: Iterable[Event]) -> Iterator[Event]:
+        """Pass the first of equal rows on, and what was dropped before."""
+        for event in events:
+            if not isinstance(event, Dropped):
+                digest = _digest(*parts(event))
+                if digest in self._seen:
+                    yield Dropped(event.id, "duplicate of another row", event)
+                    continue
+                self._seen.add(digest)
+            yield event
+
+
+class Overlap:
+    """Drops rows that overlap with held-out ones, and keeps count and examples.
+
+    Attributes:
+        index: the held-out rows.
+        reasons: how many rows were dropped for each reason.
+        hit: ids of the held-out rows that some row overlapped with.
+        examples: (row's id, match), a few of each reason.
+    """
+
+    def __init__(self, index: HeldOut) -> None:
+        self.index = index
+        self.reasons: Counter[str] = Counter()
+        self.hit: set[str] = set()
+        self.examples: list[tuple[str, Match]] = []
+
+    def __call__(self, events: Iterable[Event]) -> Iterator[Event]:
+        """Pass rows without overlap on, and what was dropped before."""
+        for event in events:
+            found = [] if isinstance(event, Dropped) else list(self.index.matches(event))
+            if not found:
+                yield event
+                continue
+            self.hit.update(match.held_out for match in found)
+            reason = found[0].reason
+            if self.reasons[reason] < EXAMPLES:
+                self.examples.append((event.id, found[0]))
+            self.reasons[reason] += 1
+            yield Dropped(event.id, reason, event)
 
 
 def exact_duplicates(rows: Iterable[R]) -> tuple[list[R], list[Dropped]]:
@@ -153,16 +237,13 @@ def exact_duplicates(rows: Iterable[R]) -> tuple[list[R], list[Dropped]]:
     >>> [row.id for row in kept], [(d.id, d.reason) for d in dropped]
     (['a'], [('b', 'duplicate of another row')])
     """
-    seen: set[bytes] = set()
-    kept: list[R] = []
-    dropped: list[Dropped] = []
-    for row in rows:
-        digest = _digest(*parts(row))
-        if digest in seen:
-            dropped.append(Dropped(row.id, "duplicate of another row"))
-        else:
-            seen.add(digest)
-            kept.append(row)
+    return _parted(Duplicates()(rows))
+
+
+def _parted(events: Iterable[Any]) -> tuple[list[Any], list[Dropped]]:
+    kept, dropped = [], []
+    for event in events:
+        (dropped if isinstance(event, Dropped) else kept).append(event)
     return kept, dropped
 
 
@@ -186,89 +267,5 @@ def clean_pool(
     Returns:
         The rows that stay, in the pool's order, and those dropped with their reasons.
     """
-    kept: list[R] = []
-    unique, dropped = exact_duplicates(pool)
     index = HeldOut(held_out, run=run, least=least, common=common)
-    for row in unique:
-        reason = index.overlap(row)
-        if reason:
-            dropped.append(Dropped(row.id, reason))
-        else:
-            kept.append(row)
-    return kept, dropped
-
-
-def _group_of(row: Row, by: str | Callable[[Row], Hashable]) -> Hashable:
-    if callable(by):
-        return by(row)
-    if by not in row.metadata:
-        raise DataError(
-            f"the row has no metadata '{by}' to group by",
-            where=row.id,
-            found=", ".join(row.metadata) or "no metadata",
-            hint=nearest(by, row.metadata) if row.metadata else "",
-        )
-    return str(row.metadata[by])
-
-
-def split_by_group(
-    rows: Sequence[R],
-    by: str | Callable[[Row], Hashable],
-    *,
-    fraction: float = 0.1,
-    seed: int = 0,
-    names: Collection[Hashable] = (),
-) -> tuple[list[R], list[R]]:
-    """Hold whole groups out, so that no module or document is on both sides.
-
-    Args:
-        rows: the rows to split.
-        by: a metadata key, or a function from a row to its group.
-        fraction: share of the rows to hold out, in (0, 1). Groups are drawn in random order and
-            taken while they fit; the first is taken even if it alone is more than the share.
-        seed: of the draw; the same rows and seed give the same split.
-        names: hold out just these groups, instead of a fraction.
-
-    Returns:
-        The rows that are kept and those held out, both in the order given.
-
-    Raises:
-        DataError: a row lacks the key, a name is no group, or one side would be empty.
-    """
-    groups = [_group_of(row, by) for row in rows]
-    sizes = Counter(groups)
-    if names:
-        for name in names:
-            if name not in sizes:
-                raise DataError(
-                    f"no group is named '{name}'", hint=nearest(str(name), map(str, sizes))
-                )
-        chosen = set(names)
-    else:
-        chosen = _drawn(sizes, fraction, seed)
-    kept = [row for row, group in zip(rows, groups, strict=True) if group not in chosen]
-    held = [row for row, group in zip(rows, groups, strict=True) if group in chosen]
-    if not kept or not held:
-        raise DataError(
-            "the split leaves one side empty",
-            found=f"{len(rows)} rows in {len(sizes)} groups",
-            expected="at least two groups",
-            hint="split by a finer key",
-        )
-    return kept, held
-
-
-def _drawn(sizes: Counter[Hashable], fraction: float, seed: int) -> set[Hashable]:
-    """Draw groups until their rows come to the fraction."""
-    if not 0 < fraction < 1:
-        raise DataError(f"fraction must lie in (0, 1), got {fraction}")
-    target = fraction * sizes.total()
-    order = sorted(sizes, key=repr)
-    stream(seed, "split").shuffle(order)
-    chosen: set[Hashable] = set()
-    held = 0
-    for group in order:
-        if not chosen or held + sizes[group] <= target:
-            chosen.add(group)
-            held += sizes[group]
-    return chosen
+    return _parted(Overlap(index)(Duplicates()(pool)))

@@ -152,7 +152,7 @@ SHAPES: dict[str, Shape] = {
     ),
     "document": Shape(
         label="documents",
-        needed={"text": ("text", "content", "document", "body", "raw_content")},
+        needed={"text": ("text", "content", "document", "body", "raw_content", "title")},
         build=builders.document,
     ),
 }

@@ -1,4 +1,4 @@
-"""The recipe's steps over rows: read a source, split it by groups, clean a pool."""
+"""The recipe's steps over rows: read a source, split it by groups."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ import orjson
 from pydantic import Field
 
 from togi.errors import DataError
-from togi.rows.hygiene import COMMON, LEAST, RUN, clean_pool, split_by_group
 from togi.rows.native import to_record
 from togi.rows.read import RowStream, read_rows
+from togi.rows.split import split_by_group
 from togi.rows.types import Dropped, Row
 from togi.rows.write import write_dropped, write_rows
 from togi.step import StepRef, StepSettings, Work
@@ -51,22 +51,7 @@ class SplitSettings(StepSettings):
     """Hold out just these groups, instead of a fraction."""
 
 
-class CleanSettings(StepSettings):
-    """Drop duplicates from a pool, and whatever overlaps with rows that judge."""
-
-    pool: StepRef
-    """The step whose rows are cleaned."""
-    against: list[StepRef] = Field(default_factory=list)
-    """Steps whose rows must not stand in the pool, such as `split.held_out`."""
-    words: int = Field(default=RUN, ge=4)
-    """So many equal words in a row are an overlap."""
-    least: int = Field(default=LEAST, ge=1)
-    """A question or answer of fewer characters is not compared as a whole."""
-    common: float = Field(default=COMMON, ge=0, le=1)
-    """A run of words in more than this share of the held-out rows is not compared."""
-
-
-def _summary(
+def summarise(
     work: Work, understood: str, rows: Iterable[Row], dropped: Counter[str], counts: dict[str, int]
 ) -> None:
     """Write `rows.json`, which the report reads."""
@@ -132,7 +117,7 @@ def run_read(settings: ReadSettings, work: Work) -> dict[str, Any]:
     write_dropped(work.folder / "dropped.jsonl", tee.dropped)
     reasons = Counter(d.reason for d in tee.dropped)
     understood = stream.understood.replace(" read so far", "")
-    _summary(work, understood, tee.first, reasons, {"n": n})
+    summarise(work, understood, tee.first, reasons, {"n": n})
     return {"rows": "rows.jsonl", "n": n}
 
 
@@ -154,41 +139,10 @@ def run_split(settings: SplitSettings, work: Work) -> dict[str, Any]:
         f"{len(held_out)} held out"
     )
     counts = {"n": len(rows), "n_train": len(train), "n_held_out": len(held_out)}
-    _summary(work, understood, held_out[:SHOWN], Counter(), counts)
+    summarise(work, understood, held_out[:SHOWN], Counter(), counts)
     return {
         "train": "train.jsonl",
         "held_out": "held_out.jsonl",
         "n_train": len(train),
         "n_held_out": len(held_out),
     }
-
-
-def run_clean(settings: CleanSettings, work: Work) -> dict[str, Any]:
-    """Drop a pool's duplicates and its overlap with held-out rows.
-
-    Outputs: `rows` (the file), `n`.
-    """
-    pool = list(read_rows(work.input(settings.pool, "rows"), kind="native"))
-    held_out: list[Row] = []
-    for ref in settings.against:
-        held_out.extend(read_rows(work.input(ref, "rows"), kind="native"))
-    kept, dropped = clean_pool(
-        pool,
-        held_out,
-        run=settings.words,
-        least=settings.least,
-        common=settings.common,
-    )
-    if not kept:
-        raise DataError(
-            "no row of the pool is left",
-            where=f"step '{work.name}'",
-            found=f"{len(dropped)} rows dropped",
-            hint="the pool and the held-out rows are the same; split before cleaning",
-        )
-    write_rows(work.folder / "rows.jsonl", kept)
-    write_dropped(work.folder / "dropped.jsonl", dropped)
-    understood = f"{len(pool)} rows cleaned: {len(kept)} stay, {len(dropped)} dropped"
-    reasons = Counter(d.reason for d in dropped)
-    _summary(work, understood, kept[:SHOWN], reasons, {"n": len(kept)})
-    return {"rows": "rows.jsonl", "n": len(kept)}

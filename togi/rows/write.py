@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -27,23 +29,36 @@ def _plain(value: Any) -> Any:
     raise TypeError(f"{type(value).__name__} is no JSON value")
 
 
-def _lines(path: Path, records: Iterable[tuple[str, dict[str, Any]]]) -> int:
-    """Write one record a line to a file that appears only when it is whole."""
+def _line(row_id: str, record: dict[str, Any]) -> bytes:
+    try:
+        return orjson.dumps(record, default=_plain, option=orjson.OPT_APPEND_NEWLINE)
+    except orjson.JSONEncodeError as error:
+        raise DataError(
+            "the row cannot be written as JSON", where=row_id, found=str(error)
+        ) from error
+
+
+def line_of(row: Row) -> bytes:
+    """Return a row as the line that `write_rows` writes.
+
+    Raises:
+        DataError: it holds what JSON cannot.
+    """
+    return _line(row.id, to_record(row))
+
+
+@contextmanager
+def _writing(path: Path) -> Iterator[Callable[[str, dict[str, Any]], None]]:
+    """Yield a function that writes one record a line; the file appears only when it is whole."""
     part = path.with_name(path.name + ".part")
-    count = 0
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with part.open("wb") as file:
-            for row_id, record in records:
-                try:
-                    file.write(
-                        orjson.dumps(record, default=_plain, option=orjson.OPT_APPEND_NEWLINE)
-                    )
-                except orjson.JSONEncodeError as error:
-                    raise DataError(
-                        "the row cannot be written as JSON", where=row_id, found=str(error)
-                    ) from error
-                count += 1
+
+            def write(row_id: str, record: dict[str, Any]) -> None:
+                file.write(_line(row_id, record))
+
+            yield write
         part.replace(path)
     except OSError as error:
         raise SurroundingsError(
@@ -51,7 +66,6 @@ def _lines(path: Path, records: Iterable[tuple[str, dict[str, Any]]]) -> int:
         ) from error
     finally:
         part.unlink(missing_ok=True)
-    return count
 
 
 def write_rows(path: Path | str, rows: Iterable[Row]) -> int:
@@ -64,9 +78,50 @@ def write_rows(path: Path | str, rows: Iterable[Row]) -> int:
         DataError: a row holds what JSON cannot (a lone surrogate, an object).
         SurroundingsError: the disk is full or the folder cannot be written.
     """
-    return _lines(Path(path), ((row.id, to_record(row)) for row in rows))
+    count = 0
+    with _writing(Path(path)) as write:
+        for row in rows:
+            write(row.id, to_record(row))
+            count += 1
+    return count
+
+
+def _dropped(one: Dropped) -> dict[str, Any]:
+    record: dict[str, Any] = {"id": one.id, "reason": one.reason}
+    return record if one.row is None else {**record, "row": to_record(one.row)}
 
 
 def write_dropped(path: Path | str, dropped: Iterable[Dropped]) -> int:
-    """Write what was left out, `{"id", "reason"}` a line, and return the number."""
-    return _lines(Path(path), ((d.id, {"id": d.id, "reason": d.reason}) for d in dropped))
+    """Write what was left out and return the number.
+
+    A line holds `id`, `reason`, and the whole `row` where it is known.
+    """
+    count = 0
+    with _writing(Path(path)) as write:
+        for one in dropped:
+            write(one.id, _dropped(one))
+            count += 1
+    return count
+
+
+def write_kept(
+    path: Path | str, dropped: Path | str, events: Iterable[Row | Dropped]
+) -> tuple[int, Counter[str]]:
+    """Write, in one pass, the rows that stay to one file and those left out to another.
+
+    Returns:
+        The number of rows that stay, and how many were left out for each reason.
+
+    Raises:
+        DataError, SurroundingsError: as `write_rows`; neither file appears then.
+    """
+    count, reasons = 0, Counter[str]()
+    with _writing(Path(dropped)) as write_out, _writing(Path(path)) as write:
+        for event in events:
+            if isinstance(event, Dropped):
+                write_out(event.id, _dropped(event))
+                reasons[event.reason] += 1
+            else:
+                write(event.id, to_record(event))
+                count += 1
+    return count, reasons

@@ -88,6 +88,32 @@ def log_choose(n: int, k: int) -> float:
     return lgamma(n + 1) - lgamma(k + 1) - lgamma(n - k + 1)
 
 
+def log_gamma(values: Any) -> Any:
+    """Return ln Γ of an array of positive numbers.
+
+    >>> import numpy as np
+    >>> round(float(np.exp(log_gamma(np.array(5.0)))))
+    24
+    """
+    from scipy import special
+
+    return special.gammaln(values)
+
+
+def beta_quantiles(p: float, a: Any, b: Any) -> Any:
+    """Return the p-quantile of beta distributions; 0 where a is 0, 1 where b is 0.
+
+    >>> import numpy as np
+    >>> beta_quantiles(0.5, np.array([3.0, 0.0, 1.0]), np.array([3.0, 1.0, 0.0])).tolist()
+    [0.5, 0.0, 1.0]
+    """
+    import numpy as np
+    from scipy import special
+
+    inside = special.betaincinv(np.maximum(a, 1e-300), np.maximum(b, 1e-300), p)
+    return np.where(np.asarray(a) == 0, 0.0, np.where(np.asarray(b) == 0, 1.0, inside))
+
+
 def find_root(function: Callable[[float], float], low: float, high: float) -> float:
     """Return where `function` changes sign between `low` and `high` (Brent's method).
 

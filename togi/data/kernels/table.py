@@ -14,6 +14,9 @@ LANES = 16  # messages that SHA-256 compresses at once
 QUEUES = 4  # messages of 1, 2, 3, 4 blocks wait for others of their size; longer ones go alone
 WAITING = QUEUES + 4 * LANES * QUEUES  # uint64 of scratch of exact hashing
 SHA_WORDS = LANES * (8 + 16 * (QUEUES * (QUEUES + 1) // 2 + 1))  # uint32 of scratch
+ORDERS = 8  # entries of one kind in the totals of `ngram_keys`: orders 1 to 7
+FRESH = 8  # bit of a key: its n-gram stands for the first time in its document
+DOCUMENTS, OCCURRENCES, FIRST, COUNTS = 0, 2, 4, 6  # columns of a row of counts, two corpora each
 
 KERNELS: dict[str, tuple[str, str, str]] = {
     # name: (module below togi.data.kernels, function, signature)
@@ -36,6 +39,18 @@ KERNELS: dict[str, tuple[str, str, str]] = {
     "count_buckets": ("sums", "count_buckets", "i64 u32* i64 i64*"),
     "gather16": ("sums", "gather", "i64 u16* i64* i64 f64* f64*"),
     "gather32": ("sums", "gather", "i64 u32* i64* i64 f64* f64*"),
+    "ngram_keys": (
+        "ngrams",
+        "ngram_keys",
+        "i64 u8* i32* i32* i32* i64 u8* i64 i64 u64* i64 u64* i64* i64 u64* i64* i64*",
+    ),
+    "sketch_keys": ("ngrams", "sketch_keys", "i64 u64* i64 u32* i64"),
+    "tally_keys": (
+        "ngrams",
+        "tally_keys",
+        "i64 u64* i64 i64 i64* i64 i64 u64* u32* i64 i64* u32* i64 i64",
+    ),
+    "move_keys": ("ngrams", "move_keys", "i64 u64* u32* i64 u64* u32* i64"),
     "count_picked16": ("sums", "count_picked", "i64 u16* i64* i64 u8* i64*"),
     "count_picked32": ("sums", "count_picked", "i64 u32* i64* i64 u8* i64*"),
 }

@@ -1,0 +1,98 @@
+"""The commands below `togi data`."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from togi.commands.help import step_help
+from togi.commands.options import (
+    Json,
+    Offline,
+    Out,
+    Quiet,
+    Rows,
+    Seed,
+    Settings,
+    flags,
+    tree,
+)
+
+data = tree("Look at rows, and choose among them.")
+
+
+@data.command("read")
+def data_read(
+    source: Rows,
+    kind: Annotated[str, typer.Option("--kind", help="The rows' shape.")] = "auto",
+    limit: Annotated[int | None, typer.Option("--limit", min=1, help="Read so many rows.")] = None,
+    show: Annotated[int, typer.Option("--show", min=0, help="Show so many rows.")] = 3,
+    skip: Annotated[bool, typer.Option("--skip-bad", help="Count bad rows, go on.")] = False,
+    offline: Offline = False,
+) -> None:
+    """Look at a source: what was understood, how many rows, how long, and the first ones."""
+    from togi.commands.inspect import inspect_rows
+
+    inspect_rows(source, kind=kind, limit=limit, show=show, skip=skip, offline=offline)
+
+
+@data.command("dsir", cls=step_help("data.dsir"))
+def data_dsir(
+    raw: Annotated[str, typer.Argument(help="The source to choose from.")],
+    target: Annotated[str, typer.Argument(help="The source that the choice shall resemble.")],
+    settings: Settings = None,
+    out: Out = None,
+    seed: Seed = 0,
+    offline: Offline = False,
+    json_lines: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Choose rows that resemble a target, by importance resampling (DSIR)."""
+    from togi.commands.single import run_dsir
+
+    given = flags(out, offline, None, json_lines, quiet)
+    raise typer.Exit(run_dsir(raw, target, settings or [], seed, given))
+
+
+@data.command("compare", cls=step_help("data.compare"))
+def data_compare(
+    a: Annotated[str, typer.Argument(help="The source to compare with: before, last year's.")],
+    b: Annotated[str, typer.Argument(help="The source compared; a .txt has a document a line.")],
+    settings: Settings = None,
+    column: Annotated[str, typer.Option("--column", help="The column that holds the text.")] = "",
+    skip: Annotated[bool, typer.Option("--skip-bad", help="Count bad rows, go on.")] = False,
+    out: Out = None,
+    offline: Offline = False,
+    json_lines: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Tell which n-grams rose and fell from A to B, beyond chance or not."""
+    from togi.commands.compare import Sources, run_compare
+
+    given = flags(out, offline, None, json_lines, quiet)
+    sources = Sources(a=a, b=b, column=column, skip=skip)
+    raise typer.Exit(run_compare(sources, settings or [], 0, given))
+
+
+@data.command("lima", cls=step_help("data.lima"))
+def data_lima(
+    source: Annotated[
+        str, typer.Argument(help="A forum dump, or any source of prompts and responses.")
+    ],
+    settings: Settings = None,
+    against: Annotated[
+        list[str] | None,
+        typer.Option("--against", help="Rows that must not stand in the pick; repeatable."),
+    ] = None,
+    out: Out = None,
+    seed: Seed = 0,
+    offline: Offline = False,
+    json_lines: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Curate about a thousand rows: by LIMA's rules, balanced, diverse, none twice."""
+    from togi.commands.single import run_lima
+
+    given = flags(out, offline, None, json_lines, quiet)
+    raise typer.Exit(run_lima(source, against or [], settings or [], seed, given))
