@@ -73,7 +73,7 @@ def test_every_help_page_renders(path: tuple[str, ...], call: Any):
 def test_a_steps_help_is_its_settings_help(call: Any):
     _, out, _ = call("align", "sft", "--help")
     assert "lr (number or null)" in out
-    assert "Highest learning rate. [0.0002]" in out
+    assert "Rows in one update. [8]" in out
 
 
 def test_help_is_quick_and_imports_nothing_heavy():
