@@ -41,6 +41,13 @@ STEPS: dict[str, StepKind] = {
     "evaluate.judge": StepKind(
         "togi.evaluate.steps", "JudgeSettings", "run_judge", outputs=_JUDGED, model=True
     ),
+    "evaluate.pairwise": StepKind(
+        "togi.evaluate.steps_pairwise",
+        "PairwiseSettings",
+        "run_pairwise",
+        outputs=_JUDGED,
+        model=True,
+    ),
     "evaluate.verdict": StepKind(
         "togi.evaluate.steps", "VerdictSettings", "run_verdict", outputs=("verdict", "decision")
     ),
