@@ -48,6 +48,13 @@ STEPS: dict[str, StepKind] = {
         outputs=_JUDGED,
         model=True,
     ),
+    "evaluate.changes": StepKind(
+        "togi.evaluate.steps_changes",
+        "ChangesSettings",
+        "run_changes",
+        outputs=("changes", "samples"),
+        model=True,
+    ),
     "evaluate.verdict": StepKind(
         "togi.evaluate.steps", "VerdictSettings", "run_verdict", outputs=("verdict", "decision")
     ),

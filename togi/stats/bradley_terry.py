@@ -53,7 +53,9 @@ def _newton_step(strengths: Floats, wins: Floats) -> Floats:
     gradient = (wins - met * chance).sum(axis=-1)
     weight = met * chance * (1 - chance)
     curvature = weight.sum(axis=-1)[..., None] * np.eye(wins.shape[-1]) - weight
-    step: Floats = np.linalg.solve(curvature[..., 1:, 1:], gradient[..., 1:, None])
+    free: Floats = curvature[..., 1:, 1:]
+    pull: Floats = gradient[..., 1:, None]
+    step: Floats = np.linalg.inv(free) @ pull  # a few models: the matrix is tiny
     return step[..., 0]
 
 
