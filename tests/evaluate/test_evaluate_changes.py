@@ -369,6 +369,15 @@ def test_costs_of_a_chain_add_up_and_memory_does_not(tmp_path: Path):
     assert (found["memory_mb"], found["trained_parameters"]) == (30.0, 7)
 
 
+def test_an_adapter_from_another_run_leads_to_its_training(tmp_path: Path):
+    first = training(tmp_path / "there" / "sft-0a")
+    given = tmp_path / "adapter-0b"
+    given.mkdir()
+    for source, found in ((first / "adapter", [first]), (tmp_path / "gone" / "adapter", [given])):
+        (given / "step.json").write_text(json.dumps({"settings": {"source": str(source)}}))
+        assert chain_of(given) == found
+
+
 def test_a_cost_that_nobody_told_is_unknown_and_not_zero(tmp_path: Path):
     first = training(tmp_path / "sft-0a")
     given = tmp_path / "adapter-0c"

@@ -10,6 +10,7 @@ import orjson
 
 from togi.train.metrics import read_metrics
 
+TOLD = "train.json"
 SUMMED = ("tokens", "seconds", "steps")
 LAST = ("trained_parameters", "total_parameters", "objective")
 
@@ -17,9 +18,14 @@ LAST = ("trained_parameters", "total_parameters", "objective")
 def chain_of(folder: Path) -> list[Path]:
     """Return the folders of a training step and of those whose adapters it started from.
 
-    They are told by the steps' own `step.json`; the first training comes first.
+    They are told by the steps' own `step.json`; the first training comes first. An adapter that
+    was taken from another run leads to the training there, if that is still where it was.
     """
     mark = _json(folder / "step.json")
+    source = mark.get("settings", {}).get("source")
+    if source and not (folder / TOLD).is_file():
+        origin = Path(source).expanduser().parent
+        return chain_of(origin) if (origin / TOLD).is_file() else [folder]
     start = str(mark.get("settings", {}).get("start") or "")
     step, _, named = start.partition(".")
     outputs = mark.get("inputs", {}).get(step, {})
@@ -39,7 +45,7 @@ def cost_of(folders: Sequence[Path]) -> dict[str, Any]:
     >>> cost_of([])["tokens"] is None
     True
     """
-    told = [_json(folder / "train.json") for folder in folders]
+    told = [_json(folder / TOLD) for folder in folders]
     peaks = [_peak(folder) for folder in folders]
     return {
         "trainings": [folder.name.rpartition("-")[0] or folder.name for folder in folders],

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 from itertools import combinations
 from pathlib import Path
 from typing import Any
@@ -126,6 +125,7 @@ def result(
         "judge": judge,
         "after": pair[0],
         "before": pair[1],
+        "tasks": [shown(*pair), shown(pair[1], pair[0])],
         "win_rate": found.rate.as_dict(),
         "p_value": _plain(found.p_value),
         "p_adjusted": None,
@@ -242,7 +242,11 @@ def _agreements(
 def _described(column: Column, seed: int) -> dict[str, Any]:
     """Return what a model's answers are like: words, ended, and so on."""
     return {
-        measure.name: {**estimate(measure, column, seed=seed).as_dict(), "about": asdict(measure)}
+        measure.name: {
+            **estimate(measure, column, seed=seed).as_dict(),
+            "unit": measure.unit,
+            "definition": measure.definition,
+        }
         for measure in ANSWER.measures(Asking())
     }
 

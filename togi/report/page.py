@@ -8,7 +8,17 @@ import re
 from pathlib import Path
 from typing import Any
 
-from togi.report import measures, provenance, samples, selection, training, verdict
+from togi.report import changes as changed
+from togi.report import (
+    measures,
+    pairwise,
+    pairwise_samples,
+    provenance,
+    samples,
+    selection,
+    training,
+    verdict,
+)
 from togi.report import numbers as show
 from togi.report.files import RunFiles, read_run
 from togi.report.glossary import Names
@@ -75,24 +85,33 @@ def _template() -> Any:
 def context(files: RunFiles, depth: Depth) -> dict[str, Any]:
     """Return all that the template shows; the glossary comes last, when all names are known."""
     names, scores, told = Names(Ids()), judged(files), verdict_of(files)
-    for place in ("main", *(name for name, _ in CONTENTS)):
+    pairs = pairwise.pairwise(files)
+    for place in ("main", CHANGES[0], *(name for name, _ in CONTENTS)):
         names.ids(place)
+    changes = changed.sections(files, names)
     page: dict[str, Any] = {
         "name": str(files.run.get("name") or files.folder.name),
         "folder": files.folder.name,
         "model": str(files.run.get("model") or ""),
         "when": show.moment(files.run.get("finished") or files.run.get("started")),
-        "contents": CONTENTS,
+        "contents": contents(changes=bool(changes)),
         "ids": names.ids,
         "verdict": verdict.head(files, scores, names),
-        "measures": measures.sections(scores, told, names),
-        "remarks": measures.remarks(scores),
+        "measures": [
+            *measures.sections(scores, told, names),
+            *pairwise.sections(pairs, names),
+        ],
+        "remarks": [*measures.remarks(scores), *pairwise.remarks(pairs)],
+        "changes": changes,
         "models": measures.models(scores),
         "guards": verdict.guards(files, scores, names),
         "read": selection.read(files),
         "picked": selection.picked(files, names),
         "training": training.sections(files, names),
-        "samples": samples.sections(files, scores, told, names, depth),
+        "samples": [
+            *samples.sections(files, scores, told, names, depth),
+            *pairwise_samples.sections(files, pairs, names, depth),
+        ],
         "dropped": provenance.dropped(files, names),
         "steps": provenance.steps(files),
         "notes": provenance.notes(files),
@@ -116,6 +135,19 @@ CONTENTS = (
     ("glossary", "Glossary"),
 )
 """The page's parts, in order: id and heading."""
+
+CHANGES = ("changes", "What changed")
+"""The part that is there only where a step has compared what tuning changed; before the data."""
+
+
+def contents(*, changes: bool) -> list[tuple[str, str]]:
+    """Return the parts that this page has.
+
+    >>> [name for name, _ in contents(changes=True)][2:5]
+    ['guards', 'changes', 'data']
+    """
+    place = [name for name, _ in CONTENTS].index("data")
+    return [*CONTENTS[:place], *([CHANGES] if changes else []), *CONTENTS[place:]]
 
 
 def visible(value: Any) -> Any:

@@ -22,6 +22,7 @@ KNOWN = (
     "train.json",
     "scores.json",
     "verdict.json",
+    "changes.json",
 )
 """Files that some other part of the page shows; a finished step with none of them is shown here."""
 
