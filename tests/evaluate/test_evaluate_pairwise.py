@@ -323,7 +323,9 @@ def test_a_users_function_judges_and_its_change_is_noticed(tmp_path: Path, own: 
     assert rule.definition == "The answer that says please more often."
     assert rule.credit(pair("please", "no")) == 1
     compare(TWO, {"own": rule}, prompts(3), tmp_path / "run", say=quiet)
-    own.write_text(OWN + "\n# changed\n")
+    turned = OWN.replace('first.count("please") > second', 'first.count("please") < second')
+    own.write_text(turned)  # as long as before, and in the same second
+    assert rule_of(f"{own}:kinder").credit(pair("please", "no")) == 0
     assert rule_of(f"{own}:kinder").fingerprint != rule.fingerprint
     said: list[str] = []
     changed = {"own": rule_of(f"{own}:kinder")}

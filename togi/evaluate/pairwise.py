@@ -114,8 +114,9 @@ def compare(
     folder.mkdir(parents=True, exist_ok=True)
     ledger = Ledger(folder / "samples.jsonl", say)
     facts = {n: answer_all(n, model, [answers], ledger, chunk) for n, model in models.items()}
-    keys = {name: keys_of(name, facts[name]["fingerprint"], answers) for name in models}
-    drawn = {name: [ledger.lines[key] for key in keys[name]] for name in models}
+    own = {name: keys_of(name, facts[name]["fingerprint"], answers) for name in models}
+    drawn = {name: [ledger.lines[key] for key in keys] for name, keys in own.items()}
+    keys = [*own.values()]
     told: dict[str, dict[str, str]] = {}
     for name, judge in judges.items():
         tasks = [
@@ -123,10 +124,8 @@ def compare(
             for names in both_orders(pairs)
         ]
         told[name] = _verdicts(name, judge, tasks, answers, ledger, chunk)
-        keys[f"judge {name}"] = [
-            key for task in tasks for key in keys_of(name, told[name]["fingerprint"], task)
-        ]
-    lines = ledger.keep(chain.from_iterable(keys.values()))
+        keys += [keys_of(name, told[name]["fingerprint"], task) for task in tasks]
+    lines = ledger.keep(chain.from_iterable(keys))
     asked = asked_facts(list(models), judges, pairs, answers)
     scores = {**pairwise_scores(asked, lines, seed=seed), "judged": facts, "judging": told}
     write_text(folder / "scores.json", pretty(scores))

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import importlib.util
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from importlib.machinery import SourceFileLoader
 from pathlib import Path
+from types import CodeType, ModuleType
 from typing import Any
 
 from togi.errors import DataError, UsageError, nearest
@@ -143,16 +144,23 @@ def is_rule(name: str) -> bool:
     return name in RULES or name.rpartition(":")[0].endswith(".py")
 
 
+class _FromSource(SourceFileLoader):
+    """Reads the source each time: compiled code may be that of an edit in the same second."""
+
+    def get_code(self, fullname: str) -> CodeType:
+        """Compile the file as it is now."""
+        return self.source_to_code(self.get_data(self.path), self.path)
+
+
 def _own(name: str, path: Path, function: str) -> Rule:
     """Load the user's function; its file runs, as the user's own code."""
     if not path.is_file():
         raise UsageError("there is no such file", where=name, expected="file.py:function")
-    spec = importlib.util.spec_from_file_location(f"togi_rule_{path.stem}", path)
-    if spec is None or spec.loader is None:
-        raise UsageError("not a Python file", where=name, expected="file.py:function")
-    module = importlib.util.module_from_spec(spec)
+    loader = _FromSource(f"togi_rule_{path.stem}", str(path))
+    module = ModuleType(loader.name)
+    module.__file__ = str(path)
     try:
-        spec.loader.exec_module(module)
+        loader.exec_module(module)
     except Exception as error:  # the user's own code: whatever it raises is told
         raise UsageError(
             "the file of this rule cannot be run",
