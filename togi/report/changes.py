@@ -65,22 +65,22 @@ def _named(data: dict[str, Any], names: Names, name: str) -> Any:
 
 
 def _methods(data: dict[str, Any], names: Names) -> Table:
-    """Return the page's table of methods: what is measured, the base, each tuned model."""
+    """Return the table of methods: what is measured, each tuned model, and the base's level."""
     tuned = _tuned(data)
     rows: list[tuple[Any, ...]] = []
     for name in DIVERGENCES:
         found = (as_dict(as_dict(as_dict(data.get("kl")).get(m)).get(name)) for m in tuned)
-        rows.append((_named(data, names, name), "–", *(_divergence_cell(one) for one in found)))
+        rows.append((_named(data, names, name), *(_divergence_cell(one) for one in found), "–"))
     rows += _quality_row(data, names)
     for task, about in as_dict(data.get("tasks")).items():
         rows += _task_rows(data, str(task), as_dict(about), names)
     for name in COSTS:
         costs = (as_dict(as_dict(data.get("costs")).get(m)).get(name) for m in tuned)
-        rows.append((_named(data, names, name), "–", *(_cost_cell(name, one) for one in costs)))
+        rows.append((_named(data, names, name), *(_cost_cell(name, one) for one in costs), "–"))
     names("n")
     names("interval")
     base = data.get("base")
-    head = ("measure", str(base), *(f"{name} − {base}" for name in tuned))
+    head = ("measure", *(f"{name} − {base}" for name in tuned), str(base))
     return table("What changed against the base", head, rows)
 
 
@@ -102,7 +102,7 @@ def _quality_row(data: dict[str, Any], names: Names) -> list[tuple[Any, ...]]:
     found = (as_dict(as_dict(quality.get("differences")).get(m)) for m in _tuned(data))
     label = names(str(quality.get("measure")))
     label = label._replace(text=f"{spoken(quality.get('task'))}: {label.text}")
-    return [(label, "–", *(with_interval(one, sign=True) for one in found))]
+    return [(label, *(with_interval(one, sign=True) for one in found), "–")]
 
 
 def _task_rows(
@@ -116,11 +116,10 @@ def _task_rows(
         label = names(name, str(as_dict(measures.get(name)).get("definition") or ""))
         text = label.text if task == "answers" else f"{spoken(task)}: {label.text}"
         level = as_dict(as_dict(as_dict(data.get("scores")).get(str(data.get("base")))).get(task))
-        cells = [with_interval(as_dict(level.get(name)))]
-        cells += [
+        cells = (
             with_interval(_difference(data, task, name, model), sign=True) for model in _tuned(data)
-        ]
-        rows.append((label._replace(text=text), *cells))
+        )
+        rows.append((label._replace(text=text), *cells, with_interval(as_dict(level.get(name)))))
     return rows
 
 
