@@ -150,7 +150,7 @@ def answer_all(
     if isinstance(source, Opener):
         write_text(notes, pretty({**known, source.identity: facts}))
     for task in tasks:
-        answer_task(name, facts["fingerprint"], task, ledger, chunk, partial(ask, model, task))
+        ask_missing(name, facts["fingerprint"], task, ledger, chunk, partial(ask, model, task))
     if isinstance(source, Opener):
         del model
         gc.collect()  # models hold cycles; without this two of them would be in memory
@@ -190,7 +190,7 @@ def _missing(name: str, fingerprint: str, task: Task, ledger: Ledger) -> list[Sa
     return [sample for sample, key in keys if key not in ledger]
 
 
-def answer_task(
+def ask_missing(
     name: str,
     fingerprint: str,
     task: Task,

@@ -19,7 +19,7 @@ from typing import Any, Literal, TypeAlias
 
 from togi.errors import UsageError, nearest
 from togi.evaluate.asking import Answer, Asking, target_text
-from togi.evaluate.judge import CHUNK, Model, answer_all, answer_task, keys_of, pretty
+from togi.evaluate.judge import CHUNK, Model, answer_all, ask_missing, keys_of, pretty
 from togi.evaluate.ledger import Ledger, Line
 from togi.evaluate.pairwise_scores import ANSWERS, pairwise_scores, shown
 from togi.evaluate.rules import Pair, Rule
@@ -242,7 +242,7 @@ def _verdicts(
     # How an answer ended is not seen in its text, but follows from how it was drawn.
     mark = digest([judge.fingerprint, answers.template_hash])
     for task in tasks:
-        answer_task(name, mark, task, ledger, chunk, partial(apply_rule, judge, task))
+        ask_missing(name, mark, task, ledger, chunk, partial(apply_rule, judge, task))
     return {"name": judge.name, "fingerprint": mark, "backend": "rule"}
 
 
