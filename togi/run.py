@@ -12,72 +12,15 @@ from pathlib import Path
 from typing import Any
 
 from togi.errors import Stopped
-from togi.gallery import ENTRIES
 from togi.recipe import Recipe, StepKind
 from togi.run_folder import locked, read_json
+from togi.run_kinds import STEPS
 from togi.run_plan import PlannedStep, plan
 from togi.run_record import Record
 from togi.run_step import faults_told, run_step, sigterm_stops
 from togi.voice import Voice, duration
 
-_ROWS = ("rows", "n")
-_CLEANED = ("rows", "n", "dropped")
-_PICKED = ("rows", "selection", "dropped", "n")
-_SPLIT = ("train", "held_out", "n_train", "n_held_out")
-_TUNED = ("adapter", "model", "steps", "rows", "seconds", "final_loss")
-_CURATED = ("rows", "curation", "dropped", "messages", "alpaca", "n")
-_JUDGED = ("scores", "samples")
-STEPS: dict[str, StepKind] = {
-    "rows.read": StepKind("togi.rows.steps", "ReadSettings", "run_read", outputs=_ROWS),
-    "rows.split": StepKind("togi.rows.steps", "SplitSettings", "run_split", outputs=_SPLIT),
-    "rows.clean": StepKind(
-        "togi.data.clean", "CleanSettings", "run_clean", version=2, outputs=_CLEANED
-    ),
-    "data.dsir": StepKind("togi.data.steps", "DsirSettings", "run_dsir", outputs=_PICKED),
-    "data.random": StepKind("togi.data.steps", "RandomSettings", "run_random", outputs=_PICKED),
-    "data.compare": StepKind(
-        "togi.data.compare", "CompareSettings", "run_compare", outputs=("compare", "table")
-    ),
-    "data.lima": StepKind("togi.data.lima_steps", "LimaSettings", "run_lima", outputs=_CURATED),
-    **{
-        f"align.{name}": StepKind(
-            "togi.align.steps", settings, "run_train", version=2, outputs=_TUNED, model=True
-        )
-        for name, settings in (
-            ("sft", "SftSettings"),
-            ("dpo", "DpoSettings"),
-            ("kto", "KtoSettings"),
-            ("reward", "RewardSettings"),
-            ("ppo", "PpoStepSettings"),
-            ("metric", "MetricSettings"),
-        )
-    },
-    "align.pairs": StepKind(
-        "togi.align.steps", "PairsSettings", "run_pairs", outputs=_ROWS, model=True
-    ),
-    "align.adapter": StepKind(
-        "togi.align.given", "AdapterSettings", "run_adapter", outputs=("adapter",)
-    ),
-    "evaluate.judge": StepKind(
-        "togi.evaluate.steps", "JudgeSettings", "run_judge", outputs=_JUDGED, model=True
-    ),
-    "evaluate.leakage": StepKind(
-        "togi.evaluate.leakage",
-        "LeakageSettings",
-        "run_leakage",
-        outputs=("leakage", "overlapping"),
-    ),
-    "evaluate.verdict": StepKind(
-        "togi.evaluate.steps", "VerdictSettings", "run_verdict", outputs=("verdict", "decision")
-    ),
-    **{
-        f"gallery.{name}": StepKind(
-            f"togi.gallery.{name}", "Settings", "run", outputs=("finding",), model=entry.model
-        )
-        for name, entry in ENTRIES.items()
-    },
-}
-"What a recipe's `use:` may name; raise a kind's version when equal settings give other outputs."
+__all__ = ["STEPS", "Outcome", "run"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

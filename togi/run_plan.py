@@ -172,6 +172,9 @@ class Digests:
         if head == "python" and rest == "installed":
             names = {f"{dist.name}=={dist.version}" for dist in distributions()}
             return hashlib.blake2b("\n".join(sorted(names)).encode(), digest_size=20).hexdigest()
+        file, _, function = text.rpartition(":")
+        if file.endswith(".py") and function.isidentifier():  # a user's function: file.py:name
+            text = file
         path = Path(rest if head == "python" else text).expanduser()
         try:
             return path_digest(path) if path.exists() else None

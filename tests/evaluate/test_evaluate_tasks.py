@@ -260,10 +260,36 @@ EXAMPLES = {
         samples=texts(5),
         asking=Asking(sampling=Sampling(max_tokens=9, temperature=0.7)),
     ),
+    "answer": Task(
+        name="a",
+        kind="answer",
+        samples=texts(5),
+        asking=Asking(sampling=Sampling(max_tokens=60, n=2)),
+    ),
+    "likelihood": Task(
+        name="l",
+        kind="likelihood",
+        samples=tuple(replace(s, target="", choices=("97 98 256", "97")) for s in texts(5)),
+    ),
+    "verdict_by_likelihood": Task(
+        name="v",
+        kind="verdict_by_likelihood",
+        samples=tuple(replace(s, target="", choices=("A", "B", "C")) for s in texts(5)),
+    ),
+    "verdict_by_text": Task(
+        name="w",
+        kind="verdict_by_text",
+        samples=tuple(replace(s, target="", choices=("A", "B")) for s in texts(5)),
+        asking=Asking(sampling=Sampling(max_tokens=3)),
+    ),
 }
 
 
-@pytest.mark.parametrize("kind", TASK_KINDS)
+def test_every_kind_that_asks_a_model_has_an_example():
+    assert EXAMPLES.keys() == TASK_KINDS.keys() - {"verdict_by_rule"}  # no model's
+
+
+@pytest.mark.parametrize("kind", EXAMPLES)
 def test_kind_keeps_the_contract(kind: str):
     task = EXAMPLES[kind]
     model = ExactModel.from_text("the answer number is 1 and 4 and 9.", order=2)

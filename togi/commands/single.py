@@ -122,15 +122,15 @@ def scores_of(folder: Path) -> Iterator[tuple[str, dict[str, Any]]]:
             for task, measures in tasks.items():
                 for measure, found in measures.items():
                     fields = {"model": model, "task": task, "measure": measure, **found}
-                    yield f"{model}  {task} {measure}: {_interval(found)}", fields
+                    yield f"{model}  {task} {measure}: {interval_text(found)}", fields
 
 
-def _interval(found: Mapping[str, Any]) -> str:
+def interval_text(found: Mapping[str, Any]) -> str:
     """Say an estimate.
 
-    >>> _interval({"mean": 0.5, "low": 0.25, "high": 0.75, "n": 9, "level": 0.95})
+    >>> interval_text({"mean": 0.5, "low": 0.25, "high": 0.75, "n": 9, "level": 0.95})
     '0.5 (0.25 to 0.75 at 95 %, n 9)'
-    >>> _interval({"mean": 1.0, "low": None, "high": None, "n": 1, "level": 0.95})
+    >>> interval_text({"mean": 1.0, "low": None, "high": None, "n": 1, "level": 0.95})
     '1 (n 1 is too small for an interval)'
     """
     if found["mean"] is None:

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from togi.commands.help import step_help
 from togi.commands.options import (
     DEFAULT_MODEL,
     Check,
@@ -18,6 +19,7 @@ from togi.commands.options import (
     Quiet,
     Rows,
     Seed,
+    Settings,
     flags,
     tree,
 )
@@ -77,6 +79,68 @@ def evaluate_compare(
     given = flags(out, offline, None, json_lines, quiet)
     models = {"before": before, "after": after}
     raise typer.Exit(run_compare(asked, models, model, seed, guards_of(guard or []), given))
+
+
+@evaluate.command("pairwise", cls=step_help("evaluate.pairwise"))
+def evaluate_pairwise(
+    rows: Rows,
+    a: Annotated[str, typer.Option("--a", help="A model, or an adapter's folder.")],
+    judges: Annotated[
+        list[str],
+        typer.Option("--judge", help="shorter, longer, …, file.py:function, or a model."),
+    ],
+    settings: Settings = None,
+    b: Annotated[str, typer.Option("--b", help="The one that it is compared with.")] = "base",
+    more: Annotated[
+        list[str] | None, typer.Option("--also", help="A further model; repeatable.")
+    ] = None,
+    limit: Annotated[int | None, typer.Option("--limit", min=1, help="Ask so many.")] = None,
+    cluster: Cluster = "",
+    model: Model = DEFAULT_MODEL,
+    out: Out = None,
+    seed: Seed = 0,
+    offline: Offline = False,
+    json_lines: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Have models answer, and judges say which answer is better, in both orders.
+
+    A judge is only as good as it is: a model as small as the default one is no judge of quality;
+    its win rates mean little, and its bias for a position shows it.
+    """
+    from togi.commands.comparing import Compared, run_pairwise
+
+    asked = Compared(rows=rows, limit=limit, cluster=cluster)
+    given = flags(out, offline, None, json_lines, quiet)
+    models = [b, a, *(more or [])]  # the later one is told over the earlier
+    raise typer.Exit(run_pairwise(asked, models, judges, settings or [], model, seed, given))
+
+
+@evaluate.command("changes", cls=step_help("evaluate.changes"))
+def evaluate_changes(
+    rows: Rows,
+    after: Annotated[
+        list[str],
+        typer.Option("--after", help="A tuned model or an adapter's folder; repeatable."),
+    ],
+    settings: Settings = None,
+    before: Annotated[str, typer.Option("--before", help="What it was tuned from.")] = "base",
+    limit: Annotated[int | None, typer.Option("--limit", min=1, help="Ask so many.")] = None,
+    cluster: Cluster = "",
+    model: Model = DEFAULT_MODEL,
+    out: Out = None,
+    seed: Seed = 0,
+    offline: Offline = False,
+    json_lines: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Say what tuning has changed: KL from the base, lengths, refusals, abilities."""
+    from togi.commands.comparing import Compared, run_changes
+
+    asked = Compared(rows=rows, limit=limit, cluster=cluster)
+    given = flags(out, offline, None, json_lines, quiet)
+    models = [before, *after]
+    raise typer.Exit(run_changes(asked, models, settings or [], model, seed, given))
 
 
 @evaluate.command("try")

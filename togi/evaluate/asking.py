@@ -44,10 +44,14 @@ class Measure:
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """A prompt and the continuations to score; none where the model shall generate."""
+    """A prompt and what to score after it, as texts or as token ids.
+
+    Where there is neither, the model shall generate.
+    """
 
     prompt: Prompt
     continuations: tuple[str, ...] = ()
+    ids: tuple[tuple[int, ...], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

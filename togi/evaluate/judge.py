@@ -11,17 +11,21 @@ import gc
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import Any, TypeAlias
 
 import orjson
 
 from togi.errors import UsageError, nearest
+from togi.evaluate.asking import Answer
 from togi.evaluate.ledger import Ledger, answer_key, sample_line
 from togi.evaluate.scores import score, task_facts
 from togi.evaluate.tasks import Task, ask
 from togi.lm.base import LanguageModel
 from togi.lm.cache import Cached
+from togi.lm.drawn import vocabulary
 from togi.rows.types import Sample
 from togi.train.files import write_text
 
@@ -86,17 +90,12 @@ def judge(
     _check(names, tasks, pairs, chunk)
     folder.mkdir(parents=True, exist_ok=True)
     ledger = Ledger(folder / "samples.jsonl", say)
-    facts = {name: _answer_all(name, model, tasks, ledger, chunk) for name, model in models.items()}
-    keys = [
-        answer_key(name, facts[name]["fingerprint"], task, sample)
-        for name in names
-        for task in tasks
-        for sample in task.samples
-    ]
-    lines = ledger.keep(keys)
+    facts = {name: answer_all(name, model, tasks, ledger, chunk) for name, model in models.items()}
+    keys = (keys_of(name, facts[name]["fingerprint"], task) for name in names for task in tasks)
+    lines = ledger.keep(chain.from_iterable(keys))
     described = {task.name: task_facts(task, list(facts.values())) for task in tasks}
     scores = {**score(described, names, pairs, lines, seed=seed), "judged": facts}
-    write_text(folder / "scores.json", _pretty(scores))
+    write_text(folder / "scores.json", pretty(scores))
     return scores
 
 
@@ -122,14 +121,23 @@ def _check(
             )
 
 
-def _pretty(value: Any) -> str:
+def pretty(value: Any) -> str:
+    """Return JSON that people can read; not-finite numbers become null."""
     return orjson.dumps(value, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE).decode()
 
 
-def _answer_all(
+def answer_all(
     name: str, source: Model, tasks: Sequence[Task], ledger: Ledger, chunk: int
 ) -> dict[str, str]:
-    """Have one model answer all that is missing; return what is known of it."""
+    """Have one model answer all that is missing; return what is known of it.
+
+    Args:
+        name: what the lines call it.
+        source: the model, or how it is opened where an answer is missing.
+        tasks: what it is asked.
+        ledger: where its answers go.
+        chunk: samples asked in one request.
+    """
     notes = ledger.path.with_name("models.json")
     known = _remembered(notes, ledger.say)
     if isinstance(source, Opener):
@@ -140,9 +148,9 @@ def _answer_all(
     model = source.open() if isinstance(source, Opener) else source
     facts = describe(model)
     if isinstance(source, Opener):
-        write_text(notes, _pretty({**known, source.identity: facts}))
+        write_text(notes, pretty({**known, source.identity: facts}))
     for task in tasks:
-        _answer_task(name, model, task, ledger, chunk)
+        ask_missing(name, facts["fingerprint"], task, ledger, chunk, partial(ask, model, task))
     if isinstance(source, Opener):
         del model
         gc.collect()  # models hold cycles; without this two of them would be in memory
@@ -150,7 +158,7 @@ def _answer_all(
 
 
 def describe(model: LanguageModel) -> dict[str, str]:
-    """Return what a report says of a model: name, fingerprint, engine and dtype."""
+    """Return what a report says of a model: name, fingerprint, engine, dtype, vocabulary."""
     inner = model.model if isinstance(model, Cached) else model
     dtype = getattr(getattr(inner, "model", None), "dtype", "not told")
     return {
@@ -158,6 +166,7 @@ def describe(model: LanguageModel) -> dict[str, str]:
         "fingerprint": model.fingerprint,
         "backend": type(inner).__name__,
         "dtype": str(dtype).removeprefix("torch."),
+        "vocabulary": vocabulary(inner),
     }
 
 
@@ -170,19 +179,31 @@ def _remembered(notes: Path, say: Callable[[str], None]) -> dict[str, dict[str, 
         return {}
 
 
+def keys_of(name: str, fingerprint: str, task: Task) -> list[str]:
+    """Return the keys of a model's lines on a task, in the order of its samples."""
+    return [answer_key(name, fingerprint, task, sample) for sample in task.samples]
+
+
 def _missing(name: str, fingerprint: str, task: Task, ledger: Ledger) -> list[Sample]:
     """Return the samples that this model has not answered."""
-    return [s for s in task.samples if answer_key(name, fingerprint, task, s) not in ledger]
+    keys = zip(task.samples, keys_of(name, fingerprint, task), strict=True)
+    return [sample for sample, key in keys if key not in ledger]
 
 
-def _answer_task(name: str, model: LanguageModel, task: Task, ledger: Ledger, chunk: int) -> None:
-    """Ask one model what is missing of one task, chunk by chunk."""
-    fingerprint = model.fingerprint
+def ask_missing(
+    name: str,
+    fingerprint: str,
+    task: Task,
+    ledger: Ledger,
+    chunk: int,
+    reply: Callable[[Sequence[Sample]], list[Answer]],
+) -> None:
+    """Ask one model, or whoever replies, what is missing of one task, chunk by chunk."""
     todo = _missing(name, fingerprint, task, ledger)
     began = told = time.monotonic()
     for start in range(0, len(todo), chunk):
         samples = todo[start : start + chunk]
-        answers = ask(model, task, samples)
+        answers = reply(samples)
         ledger.append(
             sample_line(name, answer_key(name, fingerprint, task, sample), task, sample, answer)
             for sample, answer in zip(samples, answers, strict=True)

@@ -8,10 +8,12 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from togi.evaluate.answers import ANSWER, LIKELIHOOD
 from togi.evaluate.asking import Answer, Asking, Measure, Question, TaskKind, target_text
 from togi.evaluate.checks import CHECKS
 from togi.evaluate.multiple_choice import MULTIPLE_CHOICE
 from togi.evaluate.prompts import after, with_shots
+from togi.evaluate.verdicts import VERDICT_KINDS
 from togi.lm.base import Generated, Scored
 from togi.rows.types import Sample
 
@@ -201,5 +203,8 @@ TASK_KINDS: dict[str, TaskKind] = {
         ask=_generate_ask,
         read=_match_read,
     ),
+    "answer": ANSWER,
+    "likelihood": LIKELIHOOD,
+    **VERDICT_KINDS,
 }
 """Kind of task -> how it asks and reads."""

@@ -14,7 +14,8 @@ def to_sample(row: Row, kind: str) -> Sample | Dropped:
     """Return the question that a row asks under a kind of task.
 
     A document is its own target; an example's target is its response. Under multiple choice the
-    better of two or more answers is the right choice, otherwise it is the target.
+    better of two or more answers is the right choice, otherwise it is the target. A thumb up or
+    down is a question only where the model shall answer by itself.
 
     >>> to_sample(Example(id="1", prompt="2 + 2 =", response=" 4"), "bits_per_byte").target
     ' 4'
@@ -35,6 +36,8 @@ def to_sample(row: Row, kind: str) -> Sample | Dropped:
                 id=row.id, input=row.prompt, target=0, choices=answers, metadata=row.metadata
             )
         return Sample(id=row.id, input=row.prompt, target=answers[0], metadata=row.metadata)
+    if kind == "answer":
+        return Sample(id=row.id, input=row.prompt, target="", metadata=row.metadata)
     return Dropped(row.id, f"a row of {type(row).__name__} asks nothing", row)
 
 

@@ -40,10 +40,10 @@ class ModelSettings(StepSettings):
     "Type of a local model's weights."
 
 
-def _short_form(value: Any) -> Any:
+def short_form(value: Any) -> Any:
     """Read the short form: `base`, a step's name, or a model's address (it holds / or :).
 
-    >>> _short_form("base"), _short_form("sft"), _short_form("owner/name")
+    >>> short_form("base"), short_form("sft"), short_form("owner/name")
     ({}, {'adapter': 'sft'}, {'model': 'owner/name'})
     """
     if not isinstance(value, str):
@@ -54,7 +54,7 @@ def _short_form(value: Any) -> Any:
 
 
 ShortModel = Annotated[
-    ModelSettings, BeforeValidator(_short_form, json_schema_input_type=str | ModelSettings)
+    ModelSettings, BeforeValidator(short_form, json_schema_input_type=str | ModelSettings)
 ]
 
 

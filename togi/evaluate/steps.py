@@ -21,8 +21,11 @@ if TYPE_CHECKING:
     from togi.evaluate.asking import Asking
     from togi.evaluate.judge import Opener
     from togi.evaluate.tasks import Task
-    from togi.lm.base import LanguageModel
-    from togi.rows.types import Row
+    from togi.lm.base import LanguageModel, Sampling
+    from togi.rows.types import Row, Sample
+
+LARGE = 1 << 28
+"Bytes from which on a weight file is told by its size and time, and not hashed."
 
 __all__ = [
     "JudgeSettings",
@@ -30,10 +33,12 @@ __all__ = [
     "SamplingSettings",
     "TaskSettings",
     "VerdictSettings",
+    "answer_task_of",
     "build_task",
     "opener",
     "run_judge",
     "run_verdict",
+    "tuned_parts",
 ]
 
 
@@ -93,7 +98,7 @@ def build_task(settings: TaskSettings, work: Work, notes: list[str]) -> Task:
         DataError: no row can be judged, or there are fewer than the solved examples need.
     """
     from togi.evaluate.guards import GUARD_CLUSTERS, GUARDS, guard_rows
-    from togi.evaluate.samples import choose, fit_samples
+    from togi.evaluate.samples import choose
     from togi.evaluate.tasks import Task
     from togi.rows.read import read_rows
 
@@ -104,17 +109,7 @@ def build_task(settings: TaskSettings, work: Work, notes: list[str]) -> Task:
         rows: Iterable[Row] = guard_rows(guard)
     else:
         rows = read_rows(work.input(str(settings.rows), "rows"), offline=work.offline)
-    samples, dropped = fit_samples(rows, kind, asking)
-    if dropped:
-        reasons = ", ".join(f"{why} ({n})" for why, n in Counter(d.reason for d in dropped).items())
-        notes.append(f"task {name}: {len(dropped)} rows left out: {reasons}")
-    if len(samples) <= settings.shots:
-        raise DataError(
-            "too few rows can be judged",
-            where=f"task '{name}'",
-            found=f"{len(samples)} rows, of which {settings.shots} are shown as examples",
-            hint=notes[-1] if dropped else "",
-        )
+    samples = _fit(name, rows, kind, asking, notes, least=settings.shots + 1)
     shots, judged = choose(
         samples, shots=settings.shots, limit=settings.limit, seed=work.seed, name=name
     )
@@ -123,33 +118,82 @@ def build_task(settings: TaskSettings, work: Work, notes: list[str]) -> Task:
     return Task(name=name, kind=kind, samples=judged, asking=asking, shots=shots, cluster=cluster)
 
 
+def answer_task_of(
+    name: str,
+    rows: str,
+    sampling: SamplingSettings,
+    work: Work,
+    notes: list[str],
+    *,
+    limit: int | None,
+    cluster: str,
+) -> Task:
+    """Return the task in which models answer the prompts of some rows; see `build_task`."""
+    from togi.evaluate.asking import Asking
+    from togi.evaluate.samples import choose
+    from togi.evaluate.tasks import Task
+    from togi.rows.read import read_rows
+
+    asking = Asking(sampling=_sampling(sampling, name, work))
+    found = read_rows(work.input(rows, "rows"), offline=work.offline)
+    samples = _fit(name, found, "answer", asking, notes, least=1)
+    _, asked = choose(samples, shots=0, limit=limit, seed=work.seed, name=name)
+    return Task(name=name, kind="answer", samples=asked, asking=asking, cluster=cluster)
+
+
+def _fit(
+    name: str, rows: Iterable[Row], kind: str, asking: Asking, notes: list[str], *, least: int
+) -> list[Sample]:
+    """Return the samples that can be judged; the others are counted in the notes."""
+    from togi.evaluate.samples import fit_samples
+
+    samples, dropped = fit_samples(rows, kind, asking)
+    if dropped:
+        reasons = ", ".join(f"{why} ({n})" for why, n in Counter(d.reason for d in dropped).items())
+        notes.append(f"task {name}: {len(dropped)} rows left out: {reasons}")
+    if len(samples) < least:
+        raise DataError(
+            "too few rows can be judged",
+            where=f"task '{name}'",
+            found=f"{len(samples)} rows, of which {least - 1} are shown as examples",
+            hint=notes[-1] if dropped else "",
+        )
+    return samples
+
+
 def _asking(settings: TaskSettings, work: Work) -> Asking:
     from togi.evaluate.asking import Asking
-    from togi.lm.base import Sampling
-    from togi.stats import derive
 
-    drawn = settings.sampling.model_dump()
-    if drawn["seed"] is None:  # greedy answers depend on no seed: their template stays the same
-        drawn["seed"] = (
-            derive(work.seed, "judge", settings.name) >> 1 if drawn["temperature"] else 0
-        )
     return Asking(
         render=settings.render,
         context_words=settings.context_words,
         check=settings.check,
-        sampling=Sampling(**drawn),
+        sampling=_sampling(settings.sampling, settings.name, work),
     )
 
 
-def opener(settings: ModelSettings, work: Work) -> Opener:
-    """Return an `Opener` of a model; an endpoint's replies are kept in the user's cache."""
-    from togi.evaluate.judge import Opener
-    from togi.lm.manifest import sha256_of
+def _sampling(settings: SamplingSettings, name: str, work: Work) -> Sampling:
+    from togi.lm.base import Sampling
+    from togi.stats import derive
 
-    spec = settings.model or work.model
-    adapter = Path(work.input(settings.adapter, "adapter")) if settings.adapter else None
-    files = sorted(p for p in adapter.iterdir() if p.is_file()) if adapter else []
-    identity = " ".join([spec, settings.dtype, *(sha256_of(file) for file in files)])
+    drawn = settings.model_dump()
+    if drawn["seed"] is None:  # greedy answers depend on no seed: their template stays the same
+        drawn["seed"] = derive(work.seed, "judge", name) >> 1 if drawn["temperature"] else 0
+    return Sampling(**drawn)
+
+
+def opener(settings: ModelSettings, work: Work) -> Opener:
+    """Return an `Opener` of a model; an endpoint's replies are kept in the user's cache.
+
+    A training step that has a whole `model` among its outputs is opened as that model; where it
+    has an `adapter`, that goes on top.
+    """
+    from togi.evaluate.judge import Opener
+
+    spec, adapter = tuned_parts(settings, work)
+    whole = Path(spec) if spec != (settings.model or work.model) else None
+    marks = [*_marks(whole), *_marks(adapter)]
+    identity = " ".join([spec, settings.dtype, *marks])
 
     def open_it() -> LanguageModel:
         from togi.align.tuned import open_tuned
@@ -165,3 +209,36 @@ def opener(settings: ModelSettings, work: Work) -> Opener:
         return model
 
     return Opener(identity, open_it)
+
+
+def tuned_parts(settings: ModelSettings, work: Work) -> tuple[str, Path | None]:
+    """Return which model is opened, and the adapter that goes on top, if any.
+
+    Raises:
+        RecipeError: the training step has neither a model nor an adapter.
+    """
+    spec = settings.model or work.model
+    if not settings.adapter:
+        return spec, None
+    step, _, named = settings.adapter.partition(".")
+    outputs = work.inputs.get(step, {})
+    if named == "model" or (not named and "model" in outputs):
+        spec = str(work.input(settings.adapter, "model"))
+        if named or "adapter" not in outputs:
+            return spec, None
+    return spec, Path(work.input(settings.adapter, "adapter"))
+
+
+def _marks(folder: Path | None) -> list[str]:
+    """Return what tells a folder's content: digests, for large weights size and time."""
+    from togi.lm.manifest import sha256_of
+
+    if folder is None or not folder.is_dir():
+        return []
+    files = sorted(path for path in folder.iterdir() if path.is_file())
+    return [
+        f"{path.stat().st_size}:{path.stat().st_mtime_ns}"
+        if path.stat().st_size > LARGE
+        else sha256_of(path)
+        for path in files
+    ]

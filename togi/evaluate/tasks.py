@@ -10,10 +10,11 @@ from typing import Any
 import orjson
 
 from togi.errors import DataError, UsageError, nearest
-from togi.evaluate.asking import Answer, Asking, Measure, TaskKind, plain_prompt
+from togi.evaluate.asking import Answer, Asking, Measure, Question, TaskKind, plain_prompt
 from togi.evaluate.checks import CHECKS
 from togi.evaluate.kinds import TASK_KINDS
-from togi.lm.base import LanguageModel
+from togi.lm.base import LanguageModel, Scored
+from togi.lm.drawn import score_ids
 from togi.rows.types import Sample
 
 DEFAULT = Asking()
@@ -135,12 +136,22 @@ def ask(model: LanguageModel, task: Task, samples: Sequence[Sample]) -> list[Ans
             task.rules.read(task.asking, sample, replies)
             for sample, replies in zip(samples, drawn, strict=True)
         ]
-    pairs = [(q.prompt, text) for q in questions for text in q.continuations]
-    scored = iter(model.score([prompt for prompt, _ in pairs], [text for _, text in pairs]))
+    scored = iter(_score(model, questions))
     return [
-        task.rules.read(task.asking, sample, [next(scored) for _ in question.continuations])
+        task.rules.read(
+            task.asking, sample, [next(scored) for _ in question.continuations or question.ids]
+        )
         for sample, question in zip(samples, questions, strict=True)
     ]
+
+
+def _score(model: LanguageModel, questions: Sequence[Question]) -> list[Scored]:
+    """Score what follows the questions, all of them texts or all of them token ids."""
+    if any(question.ids for question in questions):
+        given = [(q.prompt, ids) for q in questions for ids in q.ids]
+        return score_ids(model, [prompt for prompt, _ in given], [ids for _, ids in given])
+    pairs = [(q.prompt, text) for q in questions for text in q.continuations]
+    return model.score([prompt for prompt, _ in pairs], [text for _, text in pairs])
 
 
 def digest(value: Any) -> str:

@@ -105,11 +105,15 @@ class ExactModel:
         return [self._score(context, continuation) for context, continuation in pairs]
 
     def _score(self, context: Prompt, continuation: str) -> Scored:
-        before = render(context)
         tokens = [*continuation.encode("utf-8", "surrogatepass")]
         tokens += [] if isinstance(context, str) else [END]
         if not tokens:
             raise UsageError("a continuation to score is empty", where=self.name)
+        return self.score_ids(context, tokens)
+
+    def score_ids(self, context: Prompt, tokens: Sequence[int]) -> Scored:
+        """Score an answer given as tokens, END where it was ended."""
+        before = render(context)
         logprobs, greedy = [], True
         for token in tokens:
             row = self.probabilities(before)

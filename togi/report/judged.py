@@ -85,9 +85,9 @@ class Judged:
 
 
 def judged(files: RunFiles) -> list[Judged]:
-    """Return the judging steps that have left scores."""
+    """Return the judging steps that have left scores; pairwise ones are told of by `pairwise`."""
     read = ((step, files.json(step, "scores.json")) for step in files.steps)
-    return [Judged(step, data) for step, data in read if data]
+    return [Judged(step, data) for step, data in read if data and data.get("kind") != "pairwise"]
 
 
 def verdict(files: RunFiles) -> dict[str, Any]:

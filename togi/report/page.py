@@ -8,6 +8,7 @@ import re
 from pathlib import Path
 from typing import Any
 
+from togi.report import changes as changed
 from togi.report import (
     compared,
     curation,
@@ -15,6 +16,8 @@ from togi.report import (
     hygiene,
     leakage,
     measures,
+    pairwise,
+    pairwise_samples,
     provenance,
     samples,
     selection,
@@ -87,10 +90,14 @@ def _template() -> Any:
 def context(files: RunFiles, depth: Depth) -> dict[str, Any]:
     """Return all that the template shows; the glossary comes last, when all names are known."""
     names, scores, told = Names(Ids()), judged(files), verdict_of(files)
+    pairs = pairwise.pairwise(files)
     for place in ("main", *CONTENTS):
         names.ids(place)
-    found = findings.sections(files, names)
-    shown = [place for place in CONTENTS if _belongs(place, files, found)]
+    optional = {
+        "findings": findings.sections(files, names),
+        "changes": changed.sections(files, names),
+    }
+    shown = [place for place in CONTENTS if _belongs(place, files, optional)]
     page: dict[str, Any] = {
         "name": str(files.run.get("name") or files.folder.name),
         "folder": files.folder.name,
@@ -98,12 +105,15 @@ def context(files: RunFiles, depth: Depth) -> dict[str, Any]:
         "when": show.moment(files.run.get("finished") or files.run.get("started")),
         "contents": [(place, CONTENTS[place]) for place in shown],
         "shown": shown,
-        "title": "" if "verdict" in shown else found[0]["holds"] if found else "compared",
-        "findings": found,
+        "title": "" if "verdict" in shown else _title(optional["findings"]),
+        **optional,
         "ids": names.ids,
         "verdict": verdict.head(files, scores, names),
-        "measures": measures.sections(scores, told, names),
-        "remarks": measures.remarks(scores),
+        "measures": [
+            *measures.sections(scores, told, names),
+            *pairwise.sections(pairs, names),
+        ],
+        "remarks": [*measures.remarks(scores), *pairwise.remarks(pairs)],
         "models": measures.models(scores),
         "guards": verdict.guards(files, scores, names),
         "read": selection.read(files),
@@ -113,7 +123,10 @@ def context(files: RunFiles, depth: Depth) -> dict[str, Any]:
         "leakage": leakage.sections(files),
         "curated": curation.curated(files),
         "training": training.sections(files, names),
-        "samples": samples.sections(files, scores, told, names, depth),
+        "samples": [
+            *samples.sections(files, scores, told, names, depth),
+            *pairwise_samples.sections(files, pairs, names, depth),
+        ],
         "dropped": provenance.dropped(files, names),
         "steps": provenance.steps(files),
         "notes": provenance.notes(files),
@@ -130,6 +143,7 @@ CONTENTS = {
     "findings": "Findings",
     "measures": "Before and after",
     "guards": "Guards",
+    "changes": "What changed",
     "data": "Data",
     "training": "Training",
     "samples": "Samples",
@@ -137,20 +151,26 @@ CONTENTS = {
     "recipe": "Recipe and machine",
     "glossary": "Glossary",
 }
-"""The page's parts, in order: id and heading."""
+"""The page's parts, in order: id and heading. A template of an id's name draws it."""
 ALWAYS = ("recipe", "glossary")
+OPTIONAL = ("findings", "changes")
+"""Parts that stand there only where a step has left something for them."""
 
 
-def _belongs(place: str, files: RunFiles, found: list[dict[str, Any]]) -> bool:
+def _belongs(place: str, files: RunFiles, optional: dict[str, list[Any]]) -> bool:
     """Whether a part stands on the page: a finding or a comparison may be all that a run has."""
-    if place == "findings":
-        return bool(found)
-    compares = files.of("data.compare")
+    if place in optional:
+        return bool(optional[place])
+    found, compares = optional["findings"], files.of("data.compare")
     if place == "training" and (found or compares):
         return any((step.folder / "metrics.jsonl").exists() for step in files.steps)
     if compares and place in ("data", "dropped"):
         return True
     return place in ALWAYS or not (found or compares) or bool(files.of("evaluate"))
+
+
+def _title(found: list[dict[str, Any]]) -> str:
+    return str(found[0]["holds"]) if found else "compared"
 
 
 def visible(value: Any) -> Any:

@@ -25,6 +25,7 @@ KNOWN = (
     "verdict.json",
     "compare.json",
     "leakage.json",
+    "changes.json",
 )
 """Files that some other part of the page shows; a finished step with none of them is shown here."""
 

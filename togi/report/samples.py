@@ -104,7 +104,7 @@ def _chosen(
     ranked = sorted(gains, key=lambda name: (gains[name], name))
     worst = [name for name in ranked[: depth.each] if gains[name] < 0]
     best = [name for name in ranked[::-1][: depth.each] if gains[name] > 0]
-    rest = sorted((name for name in values if name not in {*worst, *best}), key=_blind)
+    rest = sorted((name for name in values if name not in {*worst, *best}), key=blind)
     groups = (
         ("Worst regressions", worst),
         ("Best gains", best),
@@ -113,7 +113,8 @@ def _chosen(
     return [(title, ids) for title, ids in groups if ids]
 
 
-def _blind(name: str) -> bytes:
+def blind(name: str) -> bytes:
+    """Return what orders samples blindly, the same in every run."""
     return hashlib.blake2b(name.encode("utf-8", "replace"), digest_size=8).digest()
 
 
@@ -173,7 +174,7 @@ def _sample(
             "model": model,
             "role": _role(model, sides),
             "value": _value(values, model),
-            "parts": _marked(by_model, base, model, depth.letters),
+            "parts": marked(by_model, base, model, depth.letters),
         }
         for model in order
     ]
@@ -202,7 +203,8 @@ def _headline(values: dict[str, float | None], sides: tuple[str, str] | None) ->
     return f"{before} → {after}"
 
 
-def _marked(by_model: dict[str, dict[str, Any]], base: str, model: str, letters: int) -> list[Part]:
+def marked(by_model: dict[str, dict[str, Any]], base: str, model: str, letters: int) -> list[Part]:
+    """Return a model's answer, with what differs from the base model's marked."""
     answer = clip(text_of(by_model[model].get("answer")), letters)
     if model == base or base not in by_model:
         return [Part("same", answer)] if answer else []

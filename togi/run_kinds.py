@@ -1,0 +1,79 @@
+"""What a recipe's `use:` may name: a dict in plain sight, imported without any of its steps."""
+
+from __future__ import annotations
+
+from togi.gallery import ENTRIES
+from togi.recipe import StepKind
+
+_ROWS = ("rows", "n")
+_CLEANED = ("rows", "n", "dropped")
+_PICKED = ("rows", "selection", "dropped", "n")
+_SPLIT = ("train", "held_out", "n_train", "n_held_out")
+_TUNED = ("adapter", "model", "steps", "rows", "seconds", "final_loss")
+_CURATED = ("rows", "curation", "dropped", "messages", "alpaca", "n")
+_JUDGED = ("scores", "samples")
+STEPS: dict[str, StepKind] = {
+    "rows.read": StepKind("togi.rows.steps", "ReadSettings", "run_read", outputs=_ROWS),
+    "rows.split": StepKind("togi.rows.steps", "SplitSettings", "run_split", outputs=_SPLIT),
+    "rows.clean": StepKind(
+        "togi.data.clean", "CleanSettings", "run_clean", version=2, outputs=_CLEANED
+    ),
+    "data.dsir": StepKind("togi.data.steps", "DsirSettings", "run_dsir", outputs=_PICKED),
+    "data.random": StepKind("togi.data.steps", "RandomSettings", "run_random", outputs=_PICKED),
+    "data.compare": StepKind(
+        "togi.data.compare", "CompareSettings", "run_compare", outputs=("compare", "table")
+    ),
+    "data.lima": StepKind("togi.data.lima_steps", "LimaSettings", "run_lima", outputs=_CURATED),
+    **{
+        f"align.{name}": StepKind(
+            "togi.align.steps", settings, "run_train", version=2, outputs=_TUNED, model=True
+        )
+        for name, settings in (
+            ("sft", "SftSettings"),
+            ("dpo", "DpoSettings"),
+            ("kto", "KtoSettings"),
+            ("reward", "RewardSettings"),
+            ("ppo", "PpoStepSettings"),
+            ("metric", "MetricSettings"),
+        )
+    },
+    "align.pairs": StepKind(
+        "togi.align.steps", "PairsSettings", "run_pairs", outputs=_ROWS, model=True
+    ),
+    "align.adapter": StepKind(
+        "togi.align.given", "AdapterSettings", "run_adapter", outputs=("adapter",)
+    ),
+    "evaluate.judge": StepKind(
+        "togi.evaluate.steps", "JudgeSettings", "run_judge", outputs=_JUDGED, model=True
+    ),
+    "evaluate.leakage": StepKind(
+        "togi.evaluate.leakage",
+        "LeakageSettings",
+        "run_leakage",
+        outputs=("leakage", "overlapping"),
+    ),
+    "evaluate.pairwise": StepKind(
+        "togi.evaluate.steps_pairwise",
+        "PairwiseSettings",
+        "run_pairwise",
+        outputs=_JUDGED,
+        model=True,
+    ),
+    "evaluate.changes": StepKind(
+        "togi.evaluate.steps_changes",
+        "ChangesSettings",
+        "run_changes",
+        outputs=("changes", "samples"),
+        model=True,
+    ),
+    "evaluate.verdict": StepKind(
+        "togi.evaluate.steps", "VerdictSettings", "run_verdict", outputs=("verdict", "decision")
+    ),
+    **{
+        f"gallery.{name}": StepKind(
+            f"togi.gallery.{name}", "Settings", "run", outputs=("finding",), model=entry.model
+        )
+        for name, entry in ENTRIES.items()
+    },
+}
+"What a recipe's `use:` may name; raise a kind's version when equal settings give other outputs."
