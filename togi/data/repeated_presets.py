@@ -1,0 +1,100 @@
+"""The laws of repeated data that need no runs of one's own, with refits that give intervals.
+
+`c4` is the paper's: its law of C4 and its decays, with the spread of the decays when they are
+refitted to resamples of its 182 public runs. `whole` is all seven parameters fitted to those runs.
+The refits lie in `repeated.jsonl`, made by `record`; a test makes them anew from the public runs.
+"""
+
+from __future__ import annotations
+
+import json
+from functools import cache
+from pathlib import Path
+from typing import Any, Literal, TypeAlias
+
+import numpy as np
+
+from togi.data.repeated import C4_LAW, ENDLESS, PUBLISHED, WHOLE, Decay
+from togi.data.repeated_fit import NONE_FROM, fit_decays
+from togi.data.repeated_plan import Known, known_of
+from togi.data.scaling import points_of
+from togi.data.scaling_fit import Fit, bootstrap, fit
+from togi.data.scaling_runs import Runs
+from togi.data.solve import Floats
+
+FILE = Path(__file__).with_name("repeated.jsonl")
+DIGITS = 5
+Law: TypeAlias = Literal["c4", "whole"]
+
+
+def preset(name: Law, level: float = 0.95) -> Known:
+    """Return a law by name.
+
+    >>> known = preset("c4")
+    >>> known.decay.tokens, known.n
+    (15.387756, 20)
+    """
+    kept = _kept()[name]
+    draws = np.array(
+        [[ENDLESS if v is None else v for v in row] for row in kept["draws"]], dtype=float
+    )
+    decays = Decay(draws[:, -2], draws[:, -1])
+    laws = draws[:, :5] if name == "whole" else None
+    best = [ENDLESS if v is None else v for v in kept["decay"]]
+    return known_of(np.array(kept["theta"]), Decay(*best), decays, laws, n=kept["n"], level=level)
+
+
+@cache
+def _kept() -> dict[str, Any]:
+    lines = FILE.read_text(encoding="utf-8").splitlines()
+    return {entry["name"]: entry for entry in map(json.loads, lines)}
+
+
+def fit_whole(runs: Runs, draws: int, seed: int, groups: np.ndarray) -> tuple[Fit, Floats]:
+    """Fit all seven parameters; return the fit and (s, 7) refits, decays not as logarithms."""
+    points = points_of(runs)
+    found = fit(points, WHOLE)
+    drawn = bootstrap(points, found, draws, seed, groups)
+    drawn[:, 5:] = ended(np.exp(np.minimum(drawn[:, 5:], np.log(ENDLESS))))
+    return found, drawn
+
+
+def ended(decays: Floats) -> Floats:
+    """Return decays with those too slow to tell from none as none.
+
+    >>> ended(np.array([15.0, 1e5])).tolist()
+    [15.0, 1000000000000000.0]
+    """
+    return np.where(decays > NONE_FROM, ENDLESS, decays)
+
+
+def record(runs: Runs, draws: int = 200, seed: int = 0) -> list[dict[str, Any]]:
+    """Return both laws as they are kept, from the paper's public runs.
+
+    Runs of one model size are resampled together: they share how far the law is off for that size.
+    """
+    decays = fit_decays(runs, C4_LAW, draws=draws, seed=seed, groups=runs.params)
+    found, drawn = fit_whole(runs, draws, seed, runs.params)
+    best = ended(np.exp(found.theta[5:]))
+    return [
+        {
+            "name": "c4",
+            "theta": C4_LAW.tolist(),
+            "decay": list(PUBLISHED),
+            "n": decays.n,
+            "draws": _rounded(decays.draws),
+        },
+        {
+            "name": "whole",
+            "theta": [float(f"{v:.8g}") for v in found.theta[:5]],
+            "decay": _rounded(best[None])[0],
+            "n": decays.n,
+            "draws": _rounded(drawn),
+        },
+    ]
+
+
+def _rounded(table: Floats) -> list[list[float | None]]:
+    return [
+        [None if v >= ENDLESS else float(f"{v:.{DIGITS}g}") for v in row] for row in table.tolist()
+    ]
