@@ -30,6 +30,15 @@ STEPS: dict[str, StepKind] = {
     "rows.clean": StepKind("togi.rows.steps", "CleanSettings", "run_clean", outputs=_ROWS),
     "data.dsir": StepKind("togi.data.steps", "DsirSettings", "run_dsir", outputs=_PICKED),
     "data.random": StepKind("togi.data.steps", "RandomSettings", "run_random", outputs=_PICKED),
+    "data.scaling": StepKind(
+        "togi.data.law_steps",
+        "ScalingSettings",
+        "run_scaling",
+        outputs=("scaling", "n", "params", "tokens"),
+    ),
+    "data.repeated": StepKind(
+        "togi.data.law_steps", "RepeatedSettings", "run_repeated", outputs=("repeated", "n")
+    ),
     "align.sft": StepKind("togi.align.steps", "SftSettings", "run_sft", outputs=_TUNED, model=True),
     "align.dpo": StepKind("togi.align.steps", "DpoSettings", "run_dpo", outputs=_TUNED, model=True),
     "align.pairs": StepKind(

@@ -117,7 +117,7 @@ def isoflop(
     """
     work, size = np.log(runs.flops), np.log(runs.params)
     profiles, vertices = [], []
-    for budget in budgets or budgets_of(runs.flops, width):
+    for budget in list(budgets) or budgets_of(runs.flops, width):
         which = np.flatnonzero(np.abs(work - math.log(budget)) < width)
         profile = _profile(budget, which, size[which], runs.loss[which])
         profiles.append(profile)

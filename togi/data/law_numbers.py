@@ -1,4 +1,4 @@
-"""Quantities of a fitted law: estimates from refits, plain values for JSON, amounts in words."""
+"""Quantities of a fitted law: estimates from refits, and plain values for JSON."""
 
 from __future__ import annotations
 
@@ -62,17 +62,3 @@ def clean(value: Any) -> Any:
     if isinstance(value, np.generic):
         value = value.item()
     return None if isinstance(value, float) and not math.isfinite(value) else value
-
-
-def amount(value: float | None) -> str:
-    """Return parameters or tokens as people write them.
-
-    >>> [amount(v) for v in (73.2e9, 1.312e12, 850.0, 4.2e15, None)]
-    ['73.2B', '1.31T', '850', '4.2e15', 'unknown']
-    """
-    if value is None or not math.isfinite(value):
-        return "unknown"
-    for scale, letter in ((1e12, "T"), (1e9, "B"), (1e6, "M"), (1e3, "k")):
-        if scale <= value < 1000 * scale:
-            return f"{value / scale:.3g}{letter}"
-    return f"{value:.3g}".replace("e+", "e")

@@ -14,7 +14,7 @@ from typing import Any, Literal, TypeAlias
 
 import numpy as np
 
-from togi.data.repeated import C4_LAW, ENDLESS, PUBLISHED, WHOLE, Decay
+from togi.data.repeated import C4_LAW, ENDLESS, PUBLISHED, SLOWEST, WHOLE, Decay
 from togi.data.repeated_fit import NONE_FROM, fit_decays
 from togi.data.repeated_plan import Known, known_of
 from togi.data.scaling import points_of
@@ -50,13 +50,11 @@ def _kept() -> dict[str, Any]:
     return {entry["name"]: entry for entry in map(json.loads, lines)}
 
 
-def fit_whole(runs: Runs, draws: int, seed: int, groups: np.ndarray) -> tuple[Fit, Floats]:
-    """Fit all seven parameters; return the fit and (s, 7) refits, decays not as logarithms."""
-    points = points_of(runs)
-    found = fit(points, WHOLE)
-    drawn = bootstrap(points, found, draws, seed, groups)
-    drawn[:, 5:] = ended(np.exp(np.minimum(drawn[:, 5:], np.log(ENDLESS))))
-    return found, drawn
+def whole_draws(runs: Runs, found: Fit, draws: int, seed: int, groups: np.ndarray) -> Floats:
+    """Return (s, 7) refits of all parameters to resamples, the decays not as logarithms."""
+    drawn = bootstrap(points_of(runs), found, draws, seed, groups)
+    drawn[:, 5:] = ended(np.exp(np.minimum(drawn[:, 5:], SLOWEST)))
+    return drawn
 
 
 def ended(decays: Floats) -> Floats:
@@ -74,7 +72,8 @@ def record(runs: Runs, draws: int = 200, seed: int = 0) -> list[dict[str, Any]]:
     Runs of one model size are resampled together: they share how far the law is off for that size.
     """
     decays = fit_decays(runs, C4_LAW, draws=draws, seed=seed, groups=runs.params)
-    found, drawn = fit_whole(runs, draws, seed, runs.params)
+    found = fit(points_of(runs), WHOLE)
+    drawn = whole_draws(runs, found, draws, seed, runs.params)
     best = ended(np.exp(found.theta[5:]))
     return [
         {

@@ -9,23 +9,34 @@ from typing import Any, Literal
 import numpy as np
 
 from togi.data.law_numbers import clean, told
-from togi.data.repeated import C4_LAW, ENDLESS, PUBLISHED, Decay, repeated_loss, worth
+from togi.data.repeated import (
+    C4_LAW,
+    ENDLESS,
+    PUBLISHED,
+    WHOLE,
+    Decay,
+    repeated_loss,
+    worth,
+)
 from togi.data.repeated_fit import DecayFit, fit_decays, refuse
 from togi.data.repeated_forms import compare
 from togi.data.repeated_measured import FRESH, measured_excess, r_squared, rises
 from togi.data.repeated_plan import Known, decays_told, given, known_of, mixture, plan, worths
-from togi.data.repeated_presets import Law, fit_whole, preset
+from togi.data.repeated_presets import Law, ended, preset, whole_draws
+from togi.data.scaling import points_of
 from togi.data.scaling_checks import refuse as refuse_law
-from togi.data.scaling_fit import DELTA, Fit
+from togi.data.scaling_fit import DELTA, Fit, fit
 from togi.data.scaling_optimal import DRAWS
 from togi.data.scaling_runs import Runs
 from togi.data.solve import Floats
+from togi.errors import DataError
 
 BANDS = ((1.5, 3.0), (3.0, 5.0), (5.0, 8.0), (8.0, 16.0), (16.0, 50.0))
 "Epochs between which measured excess losses are gathered."
 CHI2 = 3.841  # 95 % point of χ² with one degree of freedom
 MOST_FAMILIES = 6
 LEAST_FAMILY = 4
+LEAST_WHOLE = 12
 CURVE = 41
 Together = Literal["params", "unique_tokens", "run"]
 
@@ -106,18 +117,51 @@ def _fitted(runs: Runs, asked: Wanted) -> tuple[Known, dict[str, Any], dict[str,
         runs, base, delta=asked.delta, draws=asked.draws, seed=asked.seed, groups=groups
     )
     known = known_of(base, decays.decay, Decay(*decays.draws.T), n=decays.n, level=asked.level)
-    whole = None
-    if asked.law == "whole":
-        refuse_law(runs)
-        whole, drawn = fit_whole(runs, asked.draws, asked.seed, groups)
-        decay = Decay(*np.minimum(np.exp(whole.theta[5:]), ENDLESS).tolist())
+    whole = _whole(runs, asked)
+    if asked.law == "whole" and whole is not None:
+        drawn = whole_draws(runs, whole, asked.draws, asked.seed, groups)
+        decay = Decay(*ended(np.exp(whole.theta[5:])).tolist())
         laws, rates = drawn[:, :5], Decay(*drawn[:, 5:].T)
         known = known_of(whole.theta[:5], decay, rates, laws, n=decays.n, level=asked.level)
     forms = compare(
         runs, base, whole, groups=groups, delta=asked.delta, seed=asked.seed, level=asked.level
     )
     told_fit = _fit_told(runs, base, decays, known, asked) | {"forms": forms}
+    told_fit["warnings"] += _better(forms, asked.law)
     return known, told_fit, _fit_curves(runs, known, decays, whole)
+
+
+def _whole(runs: Runs, asked: Wanted) -> Fit | None:
+    """Fit all seven parameters where the runs can bear it, for comparison.
+
+    Raises:
+        DataError: they cannot, and it was asked for.
+    """
+    try:
+        refuse_law(runs)
+        if len(runs) < LEAST_WHOLE:
+            raise DataError(
+                "too few runs to fit the whole law of repeated data",
+                found=f"{len(runs)} runs",
+                expected=f"at least {LEAST_WHOLE}: it has seven parameters",
+            )
+    except DataError:
+        if asked.law == "whole":
+            raise
+        return None
+    return fit(points_of(runs), WHOLE, delta=asked.delta)
+
+
+def _better(forms: list[dict[str, Any]], law: str) -> list[str]:
+    """Say where the whole law predicts held-out runs better than the one with a law held fixed."""
+    both, last = forms[0], forms[-1]
+    high = last["against_both"]["high"]
+    if law == "whole" or last["form"] != "whole" or high is None or high >= 0:
+        return []
+    return [
+        f"the law of fresh data that is held fixed misses runs left out by {both['error']:.1%},"
+        f" one fitted to these runs by {last['error']:.1%}: set law=whole"
+    ]
 
 
 def _fit_told(

@@ -8,7 +8,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-from togi.report import measures, provenance, samples, selection, training, verdict
+from togi.report import laws, measures, provenance, samples, selection, training, verdict
 from togi.report import numbers as show
 from togi.report.files import RunFiles, read_run
 from togi.report.glossary import Names
@@ -91,6 +91,7 @@ def context(files: RunFiles, depth: Depth) -> dict[str, Any]:
         "guards": verdict.guards(files, scores, names),
         "read": selection.read(files),
         "picked": selection.picked(files, names),
+        "laws": laws.sections(files, names),
         "training": training.sections(files, names),
         "samples": samples.sections(files, scores, told, names, depth),
         "dropped": provenance.dropped(files, names),

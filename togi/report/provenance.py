@@ -22,6 +22,8 @@ KNOWN = (
     "train.json",
     "scores.json",
     "verdict.json",
+    "scaling.json",
+    "repeated.json",
 )
 """Files that some other part of the page shows; a finished step with none of them is shown here."""
 
