@@ -93,6 +93,7 @@ def optimum(theta: Floats, flops: Floats | float) -> tuple[Floats, Floats]:
     """
     work = np.log(np.asarray(flops) / FLOPS_PER)
     size = log_ratio(theta) + exponents(theta) * work
+    size = np.where(np.abs(size) < FAR, size, np.nan)  # a law without one of its terms has no best
     return np.exp(size), np.exp(work - size)
 
 

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from togi.data.scaling import Points, loss, optimum, points_of
+from togi.data.scaling import Points, loss, optimum, points_of, untie
 from togi.data.scaling_fit import centring, jacobian
 from togi.data.scaling_optimal import Fitted
 from togi.data.scaling_runs import FLOPS_PER
@@ -79,7 +79,8 @@ def propose(
         most: FLOPs that a proposed run may cost; as much as the dearest run so far by default.
 
     Returns:
-        The proposals; none where the law rises with size or tokens, as then nothing is optimal.
+        The proposals. Where the fitted law rises with size or tokens they are those of the law
+        with α = β; there are none where that rises too, or where nothing is cheap enough.
 
     >>> from togi.data.scaling import law_of
     >>> from togi.data.scaling_optimal import fit_runs
@@ -90,17 +91,19 @@ def propose(
     >>> 0.5 < first.width < 0.9  # one run beside nine
     True
     """
-    theta = found.theta
+    form, theta = found.fit.form, found.theta
     aim = direction(theta, flops)
-    if not np.isfinite(aim).all():
+    if not np.isfinite(aim).all():  # then the runs are in need of one more than ever
+        theta = untie(found.tied.theta)
+        aim = direction(theta, flops)
+    grid = candidates(found, most or float(found.runs.flops.max()))
+    if not np.isfinite(aim).all() or not len(grid.n):
         return []
     points = points_of(found.runs)
-    form = found.fit.form
     matrix = centring(form, points)
     table = jacobian(points, form, theta) @ matrix
     size = np.linalg.norm(table, axis=0)
     table, aim = table / size, (aim @ matrix) / size
-    grid = candidates(found, most or float(found.runs.flops.max()))
     rows = jacobian(grid, form, theta) @ matrix / size
     return _greedy(table.T @ table, aim, rows, grid, theta, count)
 
@@ -131,7 +134,7 @@ def _greedy(
 ) -> list[Proposal]:
     found: list[Proposal] = []
     known = known + RIDGE * np.trace(known) * np.eye(len(aim))
-    for _ in range(count if len(rows) else 0):
+    for _ in range(count):
         spread = np.linalg.inv(known)
         before = aim @ spread @ aim
         along = rows @ spread

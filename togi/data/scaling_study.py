@@ -21,6 +21,7 @@ from togi.data.scaling_runs import Runs
 from togi.data.solve import Floats
 from togi.stats.paired import paired_difference
 
+HUGE = 600.0  # the logarithm of a constant that a resample left without bounds
 CAPS = (0.1, 1.0, 10.0)  # costs of a proposed run, over what it may cost, that are compared
 
 
@@ -93,7 +94,7 @@ def _runs(runs: Runs, found: Fitted) -> dict[str, Any]:
 
 def _law(found: Fitted, asked: Question) -> dict[str, Any]:
     """Return the law's constants with intervals, and how sound the fit is."""
-    theta, draws, one = found.theta, found.draws, found.fit
+    theta, draws, one = found.theta, np.minimum(found.draws, HUGE), found.fit
     columns = {
         "A": (np.exp(theta[0]), np.exp(draws[:, 0])),
         "B": (np.exp(theta[1]), np.exp(draws[:, 1])),
