@@ -37,6 +37,7 @@ CHI2 = 3.841  # 95 % point of χ² with one degree of freedom
 MOST_FAMILIES = 6
 LEAST_FAMILY = 4
 LEAST_WHOLE = 12
+FEW_GROUPS = 8
 CURVE = 41
 Together = Literal["params", "unique_tokens", "run"]
 
@@ -191,13 +192,24 @@ def _fit_told(
         ],
         "measured": excess,
         "rising": rising,
-        "warnings": [*_valley(decays), *_rising(rising)],
+        "warnings": [*_few(decays, asked), *_valley(decays), *_rising(rising)],
     }
+
+
+def _few(decays: DecayFit, asked: Wanted) -> list[str]:
+    if decays.n >= FEW_GROUPS:
+        return []
+    return [
+        f"the intervals rest on {decays.n} groups of runs, drawn whole by {asked.together}: too few"
+        " to trust; set together=run if runs of one group err independently"
+    ]
 
 
 def _valley(decays: DecayFit) -> list[str]:
     """Say how wide the valley is, where it is."""
     inside = decays.profile[decays.profile[:, 3] <= CHI2, 0]
+    if not len(inside):  # the valley is narrower than the grid's steps
+        return []
     low, high = float(inside.min()), float(inside.max())
     if high < 10 * low:
         return []
