@@ -243,13 +243,14 @@ def _polygons(one: Series, x: Scale, y: Scale) -> list[str]:
     return found
 
 
-def pairs(value: Any) -> list[tuple[float | None, ...]]:
-    """Return lists of numbers as tuples, None for what is not a finite number.
+def pairs(value: Any, width: int = 2) -> list[tuple[float | None, ...]]:
+    """Return rows of so many numbers, None for what is not a finite number.
 
-    >>> pairs([[1, 2.0], [3, None], "x"])
+    >>> pairs([[1, 2.0], [3, None], [4], "x"])
     [(1.0, 2.0), (3.0, None)]
     """
-    return [tuple(map(finite, row)) for row in as_list(value) if isinstance(row, list)]
+    rows = [row for row in as_list(value) if isinstance(row, list)]
+    return [tuple(map(finite, row)) for row in rows if len(row) == width]
 
 
 def bounds(entries: Any, key: str, at: str) -> tuple[list[Any], list[Any]]:

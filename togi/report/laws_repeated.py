@@ -129,7 +129,7 @@ def _rising(fit: dict[str, Any]) -> Table:
 def _valley(curves: dict[str, Any], step: str, names: Names) -> Chart | None:
     valley = as_dict(curves.get("valley"))
     limit = finite(valley.get("limit"))
-    rows = [row for row in pairs(valley.get("values")) if len(row) == 4]
+    rows = pairs(valley.get("values"), 4)
     line = [(r, s) for r, _, _, s in rows if r is not None and s is not None and r < 1e12]
     if not line or limit is None:
         return None
@@ -155,9 +155,8 @@ def _worth(curves: dict[str, Any], step: str, names: Names) -> Chart | None:
     band, line = bounds(curves.get("worth"), "worth", "epochs")
     if not line:
         return None
-    told = "; ".join(
-        f"{number(x, 0)} epochs: {share(y or 0, 1)}" for x, y in line[:: len(line) // 4]
-    )
+    some = line[:: max(1, len(line) // 4)]
+    told = "; ".join(f"{number(x, 0)} epochs: {share(y or 0, 1)}" for x, y in some)
     return chart(
         [Series("interval", "band", band), Series("law", "line", line)],
         id=names.ids("figure", step, "worth"), title="What a token is worth against a fresh one",

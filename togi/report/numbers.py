@@ -107,7 +107,7 @@ def spread(estimate: dict[str, Any], show: Callable[[Any], str] = number) -> str
     >>> spread({"mean": 15.0, "low": None, "high": None})
     '15 (interval unknown)'
     """
-    endless = estimate.get("open") or []
+    endless = estimate["open"] if isinstance(estimate.get("open"), list) else []
     middle, low, high = (
         "no limit" if side in endless else show(estimate.get(side))
         for side in ("mean", "low", "high")
