@@ -205,9 +205,11 @@ def test_proposals_are_greedy_and_each_helps():
 def test_a_line_of_runs_gets_a_run_off_the_line():
     n = np.repeat(np.geomspace(1e7, 1e9, 6), 2)
     found = fit_runs(made(n, 20 * n, noise=0.002), draws=100)
-    first = propose(found, 1e22, count=1)[0]
-    assert abs(math.log(first.tokens / first.params / 20)) > 0.5
-    assert first.width < 0.7
+    proposed = propose(found, 1e22, count=2)
+    for one in proposed:
+        assert abs(math.log(one.tokens / one.params / 20)) > 0.5
+    # a line leaves two directions open, the terms' sizes and their exponents: it takes two runs
+    assert math.prod(one.width for one in proposed) < 0.1
 
 
 # --- answers --------------------------------------------------------------------------------------

@@ -175,16 +175,26 @@ Pull: TypeAlias = Callable[[Floats], Floats]
 def chinchilla(theta: Floats, points: Points) -> tuple[Floats, Pull]:
     """Return ln L of (s, 5) laws at r points, (s, r), and the way back to gradients."""
     a, b, e, alpha, beta = theta.T[:, :, None]
-    size = np.exp(np.minimum(a - e - alpha * points.n, FAR))
-    data = np.exp(np.minimum(b - e - beta * points.d, FAR))
+    size, data = np.exp(_cut(a - e - alpha * points.n)), np.exp(_cut(b - e - beta * points.d))
     whole = 1 + size + data
 
     def pull(by: Floats) -> Floats:
-        q, by_size, by_data = by / whole, by * size / whole, by * data / whole
-        parts = (by_size.sum(1), by_data.sum(1), q.sum(1), -by_size @ points.n, -by_data @ points.d)
+        rest = by / whole
+        by_size, by_data = rest * size, rest * data
+        parts = (
+            by_size.sum(axis=1),
+            by_data.sum(axis=1),
+            rest.sum(axis=1),
+            -(by_size @ points.n),
+            -(by_data @ points.d),
+        )
         return np.stack(parts, axis=1)
 
     return e + np.log(whole), pull
+
+
+def _cut(exponents: Floats) -> Floats:
+    return np.minimum(exponents, FAR) if exponents.max(initial=0) > FAR else exponents
 
 
 def tied(theta: Floats, points: Points) -> tuple[Floats, Pull]:

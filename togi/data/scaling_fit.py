@@ -26,6 +26,8 @@ KEEP = 64  # starts that are polished, the best of all that were looked at
 ALIKE = 1e-6  # minima this near to the best one are the best one
 LEAST_DISTINCT = 3  # sizes, and token counts, that a resample must hold
 BLOCK = 256
+STRIDE = 0.3  # of the whitened coordinates: about what a resample moves the fit by
+OPEN = 1e-3
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +84,7 @@ def objective_of(
     delta: float = DELTA,
     weights: Floats | None = None,
     held: tuple[int, ...] = (),
+    matrix: Floats | None = None,
 ) -> tuple[Objective, Floats]:
     """Return the Huber sum as a function of centred parameters, and the centring matrix.
 
@@ -91,18 +94,21 @@ def objective_of(
         delta: of the Huber loss.
         weights: (s, r) how often each run counts, for each row of the batch; else once.
         held: parameters that do not move.
+        matrix: from the search's coordinates to the law's, where other ones are better.
     """
-    matrix = centring(form, points)
+    if matrix is None:
+        matrix = centring(form, points)
 
     def objective(theta: Floats, rows: Rows) -> tuple[Floats, Floats]:
         predicted, pull = form.evaluate(theta @ matrix.T, points)
-        value, slope = huber(predicted - points.y, delta)
+        away = predicted - points.y
+        slope = np.clip(away, -delta, delta)
+        away -= slope / 2
         if weights is not None:
-            chosen = weights if len(weights) == 1 else weights[rows]
-            value, slope = value * chosen, slope * chosen
+            slope *= weights if len(weights) == 1 else weights[rows]
         gradient = pull(slope) @ matrix
         gradient[:, list(held)] = 0
-        return value.sum(axis=1), gradient
+        return np.einsum("sr,sr->s", slope, away), gradient
 
     return objective, matrix
 
@@ -119,7 +125,7 @@ def fit(
         keep: how many of the starts are followed; all are looked at.
 
     Returns:
-        The best minimum found.
+        The best minimum found at which loss falls with N and D; the best of all where none does.
 
     >>> from togi.data.scaling import law_of, loss, points_of
     >>> from togi.data.scaling_runs import runs_of
@@ -129,26 +135,41 @@ def fit(
     >>> np.abs(found.theta - truth).max() < 1e-4
     np.True_
     """
-    objective, matrix = objective_of(form, points, delta)
-    starts = np.linalg.solve(matrix, form.starts(points).T).T
+    starts = form.starts(points)
     values = np.concatenate(
         [
-            objective(block, np.arange(len(block)))[0]
+            huber(residuals(points, form, block), delta)[0].sum(axis=1)
             for block in np.array_split(starts, math.ceil(len(starts) / BLOCK))
         ]
     )
-    found = minimise(objective, starts[np.argsort(values, kind="stable")[:keep]])
-    best = int(np.argmin(found.value))
+    kept = starts[np.argsort(values, kind="stable")[:keep]]
+    objective, matrix = objective_of(form, points, delta)
+    found = minimise(objective, np.linalg.solve(matrix, kept.T).T)
+    powers = [power for power, _, _ in form.slopes]
+    falls = (found.theta[:, powers] > 0).all(axis=1)
+    # An exponent far below 0 can bend the law to one run; it counts only where nothing else fits.
+    best = int(np.argmin(np.where(falls | ~falls.any(), found.value, np.inf)))
     lowest = float(found.value[best])
-    agree = int((found.value <= lowest * (1 + ALIKE) + 1e-18).sum())
+    agree = int((np.abs(found.value - lowest) <= ALIKE * lowest + 1e-18).sum())
     theta = matrix @ found.theta[best]
     return Fit(form, theta, lowest, delta, len(points.y), len(starts), len(found.value), agree)
 
 
+def whitening(points: Points, form: Form, theta: Floats) -> Floats:
+    """Return coordinates in which, about a fit, all directions are alike: J M has equal columns.
+
+    Refits start at the fit, and in these coordinates take half the steps. A direction that the
+    runs leave open is stretched by no more than a thousandth of the best known one allows.
+    """
+    matrix = centring(form, points)
+    _, sizes, turned = np.linalg.svd(jacobian(points, form, theta) @ matrix, full_matrices=False)
+    return matrix @ (turned.T * (STRIDE / np.maximum(sizes, OPEN * sizes[0])))
+
+
 def refit(points: Points, found: Fit, weights: Floats) -> Floats:
     """Fit again from the fit, with each row of (s, r) weights; return (s, p) parameters."""
-    form = found.form
-    objective, matrix = objective_of(form, points, found.delta, weights)
+    matrix = whitening(points, found.form, found.theta)
+    objective, _ = objective_of(found.form, points, found.delta, weights, matrix=matrix)
     start = np.linalg.solve(matrix, found.theta)
     return minimise(objective, np.repeat(start[None], len(weights), axis=0)).theta @ matrix.T
 

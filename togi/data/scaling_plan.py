@@ -26,7 +26,7 @@ GRID = 41  # sizes and token counts that are tried
 REACH = math.log(4.0)  # beyond the smallest and largest tried so far
 EDGE = 0.05  # the runs' tokens per parameter, but for so many at either end, bound a proposal's
 NEARLY = 0.01  # of the candidates this near to the best one, the cheapest is taken
-RIDGE = 1e-12  # so that runs which leave a direction open can still be improved
+RIDGE = 1e-8  # so that runs which leave a direction open can still be improved, in doubles
 STEP = 1e-5
 
 
@@ -59,12 +59,10 @@ class Proposal:
 def direction(theta: Floats, flops: float) -> Floats:
     """Return the (p,) derivatives of ln(D*/N*) by the law's parameters, by central differences."""
 
-    def split(at: Floats) -> Floats:
-        n, d = optimum(at, flops)
-        return np.log(d / n)
-
     steps = STEP * np.eye(len(theta))
-    return (split(theta + steps) - split(theta - steps)) / (2 * STEP)
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+        up, down = (np.log(d / n) for n, d in (optimum(theta + s, flops) for s in (steps, -steps)))
+        return (up - down) / (2 * STEP)
 
 
 def propose(
