@@ -58,7 +58,6 @@ class Proposal:
 
 def direction(theta: Floats, flops: float) -> Floats:
     """Return the (p,) derivatives of ln(D*/N*) by the law's parameters, by central differences."""
-
     steps = STEP * np.eye(len(theta))
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         up, down = (np.log(d / n) for n, d in (optimum(theta + s, flops) for s in (steps, -steps)))
