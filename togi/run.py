@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from togi.errors import Stopped
+from togi.gallery import ENTRIES
 from togi.recipe import Recipe, StepKind
 from togi.run_folder import locked, read_json
 from togi.run_plan import PlannedStep, plan
@@ -22,7 +23,7 @@ from togi.voice import Voice, duration
 _ROWS = ("rows", "n")
 _PICKED = ("rows", "selection", "dropped", "n")
 _SPLIT = ("train", "held_out", "n_train", "n_held_out")
-_TUNED = ("adapter", "steps", "rows", "seconds", "final_loss")
+_TUNED = ("adapter", "model", "steps", "rows", "seconds", "final_loss")
 _JUDGED = ("scores", "samples")
 STEPS: dict[str, StepKind] = {
     "rows.read": StepKind("togi.rows.steps", "ReadSettings", "run_read", outputs=_ROWS),
@@ -39,8 +40,19 @@ STEPS: dict[str, StepKind] = {
     "data.repeated": StepKind(
         "togi.data.law_steps", "RepeatedSettings", "run_repeated", outputs=("repeated", "n")
     ),
-    "align.sft": StepKind("togi.align.steps", "SftSettings", "run_sft", outputs=_TUNED, model=True),
-    "align.dpo": StepKind("togi.align.steps", "DpoSettings", "run_dpo", outputs=_TUNED, model=True),
+    **{
+        f"align.{name}": StepKind(
+            "togi.align.steps", settings, "run_train", version=2, outputs=_TUNED, model=True
+        )
+        for name, settings in (
+            ("sft", "SftSettings"),
+            ("dpo", "DpoSettings"),
+            ("kto", "KtoSettings"),
+            ("reward", "RewardSettings"),
+            ("ppo", "PpoStepSettings"),
+            ("metric", "MetricSettings"),
+        )
+    },
     "align.pairs": StepKind(
         "togi.align.steps", "PairsSettings", "run_pairs", outputs=_ROWS, model=True
     ),
@@ -53,6 +65,12 @@ STEPS: dict[str, StepKind] = {
     "evaluate.verdict": StepKind(
         "togi.evaluate.steps", "VerdictSettings", "run_verdict", outputs=("verdict", "decision")
     ),
+    **{
+        f"gallery.{name}": StepKind(
+            f"togi.gallery.{name}", "Settings", "run", outputs=("finding",), model=entry.model
+        )
+        for name, entry in ENTRIES.items()
+    },
 }
 "What a recipe's `use:` may name; raise a kind's version when equal settings give other outputs."
 

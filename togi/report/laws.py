@@ -23,3 +23,13 @@ def sections(files: RunFiles, names: Names) -> list[dict[str, Any]]:
                 told = [str(line) for line in as_list(about.get("warnings"))]
                 found.append({**head, "warnings": told, **build(about, step.name, names)})
     return found
+
+
+def is_study(use: str) -> bool:
+    """Say whether a step of this kind makes a study and nothing else.
+
+    >>> is_study("data.scaling"), is_study("data.dsir")
+    (True, False)
+    """
+    theme, _, kind = use.partition(".")
+    return theme == "data" and kind in PARTS

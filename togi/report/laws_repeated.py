@@ -34,6 +34,7 @@ def part(about: dict[str, Any], step: str, names: Names) -> dict[str, Any]:
     charts += [_predicted(curves, step, names), *_families(curves, step, names)]
     tables = (
         _minima(fit), forms(fit), _measured(fit), _rising(fit), _worths(about), _mixture(about),
+        _along(curves), _runs(curves),
     )  # fmt: skip
     return {
         "title": "Repeated data",
@@ -124,6 +125,24 @@ def _rising(fit: dict[str, Any]) -> Table:
     ]  # fmt: skip
     head = ("parameters", "unique tokens", "lowest loss", "after epochs", "later loss", "after")
     return table("Where the loss rose with further epochs", head, rows, text=())
+
+
+def _along(curves: dict[str, Any]) -> Table:
+    rows = [
+        (_decay(r_d), _decay(r_n), number(statistic))
+        for r_d, r_n, _, statistic in pairs(as_dict(curves.get("valley")).get("values"), 4)[::3]
+    ]
+    head = ("R* of tokens", "best R* of parameters with it", "likelihood ratio statistic")
+    return table("The valley", head, rows, text=())
+
+
+def _runs(curves: dict[str, Any]) -> Table:
+    rows = [
+        (f"{amount(one.get('params'))} on {amount(one.get('unique'))}", number(epochs), number(y))
+        for one in map(as_dict, as_list(curves.get("families")))
+        for epochs, y in pairs(one.get("runs"))
+    ]
+    return table("The runs drawn", ("parameters on unique tokens", "epochs", "loss"), rows)
 
 
 def _valley(curves: dict[str, Any], step: str, names: Names) -> Chart | None:

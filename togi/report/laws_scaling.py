@@ -41,7 +41,13 @@ def part(about: dict[str, Any], step: str, names: Names) -> dict[str, Any]:
         ],
         "further": [
             found
-            for found in (_constants(constants), forms(about), _next(about), _isoflop(about))
+            for found in (
+                _constants(constants),
+                forms(about),
+                _next(about),
+                _isoflop(about),
+                _along(curves),
+            )
             if found.rows
         ],
     }
@@ -122,6 +128,15 @@ def _isoflop(about: dict[str, Any]) -> Table:
         (FLOPS, "runs", "best parameters", "lowest loss", "left out because"),
         rows, text=(0, 4),
     )  # fmt: skip
+
+
+def _along(curves: dict[str, Any]) -> Table:
+    rows = [
+        (amount(one.get("flops")), spread(as_dict(one.get("params")), amount),
+         spread(as_dict(one.get("ratio"))))
+        for one in map(as_dict, as_list(curves.get("allocation")))
+    ]  # fmt: skip
+    return table("The best split over compute", (FLOPS, PARAMS, "tokens a parameter"), rows)
 
 
 def _profiles(curves: dict[str, Any], step: str, names: Names) -> Chart | None:

@@ -8,7 +8,16 @@ import re
 from pathlib import Path
 from typing import Any
 
-from togi.report import laws, measures, provenance, samples, selection, training, verdict
+from togi.report import (
+    findings,
+    laws,
+    measures,
+    provenance,
+    samples,
+    selection,
+    training,
+    verdict,
+)
 from togi.report import numbers as show
 from togi.report.files import RunFiles, read_run
 from togi.report.glossary import Names
@@ -75,14 +84,19 @@ def _template() -> Any:
 def context(files: RunFiles, depth: Depth) -> dict[str, Any]:
     """Return all that the template shows; the glossary comes last, when all names are known."""
     names, scores, told = Names(Ids()), judged(files), verdict_of(files)
-    for place in ("main", *(name for name, _ in CONTENTS)):
+    for place in ("main", *CONTENTS):
         names.ids(place)
+    found, studies = findings.sections(files, names), laws.sections(files, names)
+    shown = [place for place in CONTENTS if _belongs(place, files, found, studies)]
     page: dict[str, Any] = {
         "name": str(files.run.get("name") or files.folder.name),
         "folder": files.folder.name,
         "model": str(files.run.get("model") or ""),
         "when": show.moment(files.run.get("finished") or files.run.get("started")),
-        "contents": CONTENTS,
+        "contents": [(place, CONTENTS[place]) for place in shown],
+        "shown": shown,
+        "title": _title(found, studies) if "verdict" not in shown else "",
+        "findings": found,
         "ids": names.ids,
         "verdict": verdict.head(files, scores, names),
         "measures": measures.sections(scores, told, names),
@@ -91,7 +105,7 @@ def context(files: RunFiles, depth: Depth) -> dict[str, Any]:
         "guards": verdict.guards(files, scores, names),
         "read": selection.read(files),
         "picked": selection.picked(files, names),
-        "laws": laws.sections(files, names),
+        "laws": studies,
         "training": training.sections(files, names),
         "samples": samples.sections(files, scores, told, names, depth),
         "dropped": provenance.dropped(files, names),
@@ -105,18 +119,44 @@ def context(files: RunFiles, depth: Depth) -> dict[str, Any]:
     return {**page, "glossary": names.entries()}
 
 
-CONTENTS = (
-    ("verdict", "Verdict"),
-    ("measures", "Before and after"),
-    ("guards", "Guards"),
-    ("data", "Data"),
-    ("training", "Training"),
-    ("samples", "Samples"),
-    ("dropped", "Left out"),
-    ("recipe", "Recipe and machine"),
-    ("glossary", "Glossary"),
-)
+CONTENTS = {
+    "verdict": "Verdict",
+    "findings": "Findings",
+    "measures": "Before and after",
+    "guards": "Guards",
+    "data": "Data",
+    "laws": "Laws of scale",
+    "training": "Training",
+    "samples": "Samples",
+    "dropped": "Left out",
+    "recipe": "Recipe and machine",
+    "glossary": "Glossary",
+}
 """The page's parts, in order: id and heading."""
+ALWAYS = ("recipe", "glossary")
+
+
+def _belongs(
+    place: str, files: RunFiles, found: list[dict[str, Any]], studies: list[dict[str, Any]]
+) -> bool:
+    """Whether a part stands on the page: a run of the gallery has findings and little else.
+
+    So it is with a run that only studies laws of scale.
+    """
+    alone = bool(studies) and all(laws.is_study(step.use) for step in files.steps)
+    if place in ("findings", "laws"):
+        return bool(found if place == "findings" else studies)
+    if place == "training":
+        logged = any((step.folder / "metrics.jsonl").exists() for step in files.steps)
+        return logged or not (found or alone)
+    if place in ALWAYS or (place == "dropped" and studies):
+        return True
+    return not (found or alone) or bool(files.of("evaluate"))
+
+
+def _title(found: list[dict[str, Any]], studies: list[dict[str, Any]]) -> str:
+    """Return what stands for the verdict in the browser's title of a page without one."""
+    return str(found[0]["holds"]) if found else str(studies[0]["title"]) if studies else ""
 
 
 def visible(value: Any) -> Any:
