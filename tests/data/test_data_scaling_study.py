@@ -313,7 +313,7 @@ def test_the_command_says_the_split_and_leaves_a_report(call: Any, tmp_path: Pat
         (["data", "repeated", "--unique", "1e9"], 2, "unique_tokens needs a budget or a plan"),
         (["data", "repeated", "--unique", "1e9", "--params", "1e8", "--tokens", "1e8"], 2,
          "more unique tokens than tokens to train on"),
-        (["data", "repeated", "--runs", "few.csv"], 4, "cannot tell what repeated data is worth"),
+        (["data", "repeated", "few.csv"], 4, "cannot tell what repeated data is worth"),
         (["data", "runout", "txt"], 2, "did you mean 'text'?"),
         (["data", "runout", "text", "--set", "stock=a"], 2, "not of the form KEY=LOW:HIGH"),
     ],

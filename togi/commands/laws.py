@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,13 +18,17 @@ FEW_EPOCHS = (2, 4, 8, 16, 40)
 
 
 def run_scaling(
-    source: str, budgets: Sequence[float], settings: Sequence[str], seed: int, flags: RunFlags
+    source: str | None,
+    budgets: Sequence[float],
+    settings: Sequence[str],
+    seed: int,
+    flags: RunFlags,
 ) -> int:
     """Fit scaling laws to a table of runs and say the splits; return the exit code."""
-    step: dict[str, Any] = {"name": "scaling", "use": "data.scaling", "source": source}
+    step: dict[str, Any] = {"name": "scaling", "use": "data.scaling"}
     if budgets:
         step["budgets"] = list(budgets)
-    return _run(step, settings, seed, flags, scaling_lines)
+    return _run(step, source, settings, seed, flags)
 
 
 def run_repeated(
@@ -37,25 +41,29 @@ def run_repeated(
     """Say what repeated data is worth, fitted to a table of runs or not; return the exit code."""
     asked = {key: value for key, value in given.items() if value is not None}
     step: dict[str, Any] = {"name": "repeated", "use": "data.repeated", **asked}
-    if source is not None:
-        step["source"] = source
-    return _run(step, settings, seed, flags, repeated_lines)
+    return _run(step, source, settings, seed, flags)
 
 
 def _run(
-    step: dict[str, Any], settings: Sequence[str], seed: int, flags: RunFlags, lines: Any
+    step: dict[str, Any],
+    source: str | None,
+    settings: Sequence[str],
+    seed: int,
+    flags: RunFlags,
 ) -> int:
     name = str(step["name"])
+    if source is not None and "=" in source and not Path(source).exists():
+        source, settings = None, [source, *settings]  # no table, but a first setting
+    if source is not None:
+        step["source"] = source
     recipe = OneOff(name=name, sources={}, steps=[step], seed=seed).recipe(settings)
     code = run_in_folder(recipe, flags)
-    if flags.dry_run:
-        return code
     folder = flags.out or Path("runs") / recipe.name
     done = read_json(folder / "run.json") or {}
     place = next(step["folder"] for step in done["steps"] if step["name"] == name)
     found = read_json(folder / place / f"{name}.json") or {}
     plain = {key: value for key, value in found.items() if key != "curves"}
-    Voice(flags.manner).final(name, text="\n".join(lines(found)), **plain)
+    Voice(flags.manner).final(name, text="\n".join(LINES[name](found)), **plain)
     return code
 
 
@@ -130,26 +138,29 @@ def scaling_lines(found: Mapping[str, Any]) -> list[str]:
     constants = [[name, spread(law["constants"][name])] for name in CONSTANTS]
     splits = [["FLOPs", "parameters", "tokens", "tokens a parameter", "loss", "by IsoFLOP"]]
     for one in found["budgets"]:
-        splits.append([*_split_row(one), spread(one["isoflop"], amount)])
+        profile = spread(one["isoflop"], amount) if "isoflop" in one else "–"
+        splits.append([*_split_row(one), profile])
         if "with_use" in one:
             splits.append(["  with use", *_split_row(one["with_use"])[1:], ""])
+    starts = f"; {law['agree']} of {law['polished']} starts agree" if law["polished"] else ""
     lines = [
-        f"L = E + A/N^alpha + B/D^beta, {runs['n']} runs; {law['agree']} of {law['polished']}"
-        f" starts agree (N grows as C^exponent)",
+        f"L = E + A/N^alpha + B/D^beta, {runs['n']} runs{starts} (N grows as C^exponent)",
         *grid(constants),
         "Best split, and what IsoFLOP profiles say of the parameters",
         *grid(splits),
     ]
-    proposals = found["next"]["proposals"]
-    if proposals:
+    plan = found.get("next") or {}
+    if plan.get("proposals"):
         told = [["parameters", "tokens", "FLOPs", "predicted loss", "interval narrows to"]]
         told += [
             [amount(one["params"]), amount(one["tokens"]), amount(one["flops"]),
              number(one["loss"]), f"{one['width']:.1%}"]
-            for one in proposals
+            for one in plan["proposals"]
         ]  # fmt: skip
-        aim = amount(found["next"]["budget"])
-        lines += [f"Next runs, to know the split of {aim} FLOPs better", *grid(told)]
+        lines += [
+            f"Next runs, to know the split of {amount(plan['budget'])} FLOPs better",
+            *grid(told),
+        ]
     return lines
 
 
@@ -241,3 +252,10 @@ def _year(value: float) -> str:
 def _published(found: Sequence[float]) -> str:
     middle, low, high, level = found
     return f"{middle:.1f} ({low:.1f} to {high:.1f}, {level:.0%})"
+
+
+LINES: dict[str, Callable[[Mapping[str, Any]], list[str]]] = {
+    "scaling": scaling_lines,
+    "repeated": repeated_lines,
+}
+"""A step's name, to how its study is said."""

@@ -26,6 +26,11 @@ from togi.commands.options import (
     tree,
 )
 
+RunTable = Annotated[
+    str | None,
+    typer.Argument(metavar="RUNS", help="A table of training runs; else published ones speak."),
+]
+
 data = tree("Look at rows, and choose among them.")
 align = tree("Tune a model with an adapter.")
 evaluate = tree("Judge models, with error bars.")
@@ -67,7 +72,7 @@ def data_dsir(
 
 @data.command("scaling", cls=step_help("data.scaling"))
 def data_scaling(
-    source: Annotated[str, typer.Argument(metavar="RUNS", help="A table of training runs.")],
+    runs: RunTable = None,
     settings: Settings = None,
     budget: Annotated[
         list[float] | None, typer.Option("--budget", help="FLOPs to split; repeatable.")
@@ -81,13 +86,13 @@ def data_scaling(
     from togi.commands.laws import run_scaling
 
     given = flags(out, True, None, json_lines, quiet)
-    raise typer.Exit(run_scaling(source, budget or [], settings or [], seed, given))
+    raise typer.Exit(run_scaling(runs, budget or [], settings or [], seed, given))
 
 
 @data.command("repeated", cls=step_help("data.repeated"))
 def data_repeated(
+    runs: RunTable = None,
     settings: Settings = None,
-    runs: Annotated[str | None, typer.Option("--runs", help="A table of runs to refit to.")] = None,
     unique: Annotated[float | None, typer.Option("--unique", help="Unique tokens.")] = None,
     budget: Annotated[float | None, typer.Option("--budget", help="FLOPs to split.")] = None,
     params: Annotated[float | None, typer.Option("--params", help="Of a plan to judge.")] = None,

@@ -37,8 +37,9 @@ class TableSettings(StepSettings):
 class ScalingSettings(TableSettings):
     """Fit scaling laws to finished training runs, and split compute budgets by them."""
 
-    source: str = Field(min_length=1)
-    "A table (csv, tsv, jsonl, parquet) with columns params, tokens, loss; flops may stand for one."
+    source: str | None = None
+    """A table (csv, tsv, jsonl, parquet) with columns params, tokens, loss; flops may stand for
+    one. Without it Chinchilla's law answers, as refitted to its public runs."""
     budgets: list[float] = Field(default_factory=list)
     "FLOPs to split; by default the dearest run's, and ten times it."
     isoflop: list[float] = Field(default_factory=list)
@@ -55,6 +56,8 @@ class ScalingSettings(TableSettings):
         for name in ("budgets", "isoflop"):
             if any(value <= 0 for value in getattr(self, name)):
                 raise RecipeError(f"{name} must be FLOPs above 0", found=str(getattr(self, name)))
+        if self.source is None and not self.budgets:
+            raise RecipeError("nothing to fit and nothing to split", expected="source or budgets")
         return self
 
 
@@ -116,7 +119,7 @@ def run_scaling(settings: ScalingSettings, work: Work) -> dict[str, Any]:
     """Fit the laws; outputs `scaling` (the file), `n`, and `params` and `tokens` to train next."""
     from togi.data.scaling_study import Question, study
 
-    runs = _read(settings, settings.source, work)
+    runs = _read(settings, settings.source, work) if settings.source else None
     asked = Question(
         budgets=settings.budgets,
         isoflop=settings.isoflop,
@@ -131,7 +134,7 @@ def run_scaling(settings: ScalingSettings, work: Work) -> dict[str, Any]:
     found = study(runs, asked)
     best = found["budgets"][-1]
     outputs = {name: best[name]["mean"] for name in ("params", "tokens")}
-    return _left(work, "scaling", found, len(runs)) | outputs
+    return _left(work, "scaling", found, 0 if runs is None else len(runs)) | outputs
 
 
 def run_repeated(settings: RepeatedSettings, work: Work) -> dict[str, Any]:

@@ -13,6 +13,8 @@ from togi.data.solve import Floats
 from togi.stats.bootstrap import bootstrap_mean
 from togi.stats.estimate import Estimate
 
+BANDS = ((1.5, 3.0), (3.0, 5.0), (5.0, 8.0), (8.0, 16.0), (16.0, 50.0))
+"""Epochs between which measured excess losses are gathered."""
 RISE = 0.01  # a loss this share above a family's lowest has risen
 
 

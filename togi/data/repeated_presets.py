@@ -16,6 +16,7 @@ import numpy as np
 
 from togi.data.repeated import C4_LAW, ENDLESS, PUBLISHED, SLOWEST, WHOLE, Decay
 from togi.data.repeated_fit import NONE_FROM, fit_decays
+from togi.data.repeated_measured import BANDS, measured_excess
 from togi.data.repeated_plan import Known, known_of
 from togi.data.scaling import points_of
 from togi.data.scaling_fit import Fit, bootstrap, fit
@@ -34,18 +35,23 @@ def preset(name: Law, level: float = 0.95) -> Known:
     >>> known.decay.tokens, known.n
     (15.387756, 20)
     """
-    kept = _kept()[name]
+    return known_from(kept()[name], level)
+
+
+def known_from(kept: dict[str, Any], level: float = 0.95) -> Known:
+    """Return the law of a record."""
     draws = np.array(
         [[ENDLESS if v is None else v for v in row] for row in kept["draws"]], dtype=float
     )
     decays = Decay(draws[:, -2], draws[:, -1])
-    laws = draws[:, :5] if name == "whole" else None
+    laws = draws[:, :5] if draws.shape[1] > 2 else None
     best = [ENDLESS if v is None else v for v in kept["decay"]]
     return known_of(np.array(kept["theta"]), Decay(*best), decays, laws, n=kept["n"], level=level)
 
 
 @cache
-def _kept() -> dict[str, Any]:
+def kept() -> dict[str, Any]:
+    """Return the records that come with togi, by name."""
     lines = FILE.read_text(encoding="utf-8").splitlines()
     return {entry["name"]: entry for entry in map(json.loads, lines)}
 
@@ -70,6 +76,7 @@ def record(runs: Runs, draws: int = 200, seed: int = 0) -> list[dict[str, Any]]:
     """Return both laws as they are kept, from the paper's public runs.
 
     Runs of one model size are resampled together: they share how far the law is off for that size.
+    Beside the refits stand the profile of R_D* and what repeated runs lose against fresh ones.
     """
     decays = fit_decays(runs, C4_LAW, draws=draws, seed=seed, groups=runs.params)
     found = fit(points_of(runs), WHOLE)
@@ -81,6 +88,8 @@ def record(runs: Runs, draws: int = 200, seed: int = 0) -> list[dict[str, Any]]:
             "theta": C4_LAW.tolist(),
             "decay": list(PUBLISHED),
             "n": decays.n,
+            "valley": _rounded(decays.profile[:, [0, 3]]),
+            "measured": [_measured(runs, low, high, seed) for low, high in BANDS],
             "draws": _rounded(decays.draws),
         },
         {
@@ -91,6 +100,14 @@ def record(runs: Runs, draws: int = 200, seed: int = 0) -> list[dict[str, Any]]:
             "draws": _rounded(drawn),
         },
     ]
+
+
+def _measured(runs: Runs, low: float, high: float, seed: int) -> dict[str, Any]:
+    found = measured_excess(runs, low, high, seed)
+    ratio = found.ratio.as_dict()
+    for side in ("mean", "low", "high"):
+        ratio[side] = None if ratio[side] is None else float(f"{ratio[side]:.{DIGITS}g}")
+    return {"from": low, "to": high, "pairs": found.pairs, "ratio": ratio}
 
 
 def _rounded(table: Floats) -> list[list[float | None]]:

@@ -20,7 +20,7 @@ from togi.data.repeated import (
 )
 from togi.data.repeated_fit import DecayFit, fit_decays, refuse
 from togi.data.repeated_forms import compare
-from togi.data.repeated_measured import FRESH, measured_excess, r_squared, rises
+from togi.data.repeated_measured import BANDS, FRESH, measured_excess, r_squared, rises
 from togi.data.repeated_plan import Known, decays_told, given, known_of, mixture, plan, worths
 from togi.data.repeated_presets import Law, ended, preset, whole_draws
 from togi.data.scaling import points_of
@@ -31,8 +31,6 @@ from togi.data.scaling_runs import Runs
 from togi.data.solve import Floats
 from togi.errors import DataError
 
-BANDS = ((1.5, 3.0), (3.0, 5.0), (5.0, 8.0), (8.0, 16.0), (16.0, 50.0))
-"Epochs between which measured excess losses are gathered."
 CHI2 = 3.841  # 95 % point of χ² with one degree of freedom
 MOST_FAMILIES = 6
 LEAST_FAMILY = 4

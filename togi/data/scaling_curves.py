@@ -28,17 +28,22 @@ def curves(
     runs = found.runs
     kept = np.linspace(0, len(runs) - 1, min(len(runs), MOST_POINTS)).round().astype(int)
     away = residuals(points_of(runs), found.fit.form, found.theta)
-    work = np.geomspace(runs.flops.min(), max(*budgets, float(runs.flops.max())), CURVE)
-    splits = [split(found, float(flops), level=level) for flops in work]
     return {
         "residuals": np.stack([runs.flops[kept], away[kept]], axis=1),
-        "allocation": [
-            {"flops": one.flops, "params": told(one.params), "ratio": told(one.ratio)}
-            for one in splits
-        ],
+        "allocation": allocation(
+            found, float(runs.flops.min()), max(*budgets, found.largest), level
+        ),
         "profiles": [_profile(found, one) for one in profiles.profiles],
         "floor": floor_profile(found),
     }
+
+
+def allocation(found: Fitted, low: float, high: float, level: float = 0.95) -> list[dict[str, Any]]:
+    """Return the best split along compute."""
+    splits = [split(found, float(flops), level=level) for flops in np.geomspace(low, high, CURVE)]
+    return [
+        {"flops": one.flops, "params": told(one.params), "ratio": told(one.ratio)} for one in splits
+    ]
 
 
 def _profile(found: Fitted, one: Profile) -> dict[str, Any]:

@@ -38,12 +38,13 @@ class Fitted:
     """A law fitted to runs: the free one and the one with α = β, each with its refits.
 
     Attributes:
-        runs: what was fitted.
+        runs: what was fitted; empty where only its refits are known.
         fit: the free law.
         draws: (s, 5) its refits to resamples; NaN rows where a resample cannot tell it.
         tied: the law with α = β.
         tied_draws: (s, 5) its refits to the same resamples.
         n: independent runs.
+        largest: FLOPs of the dearest run, from which on the law is extrapolated.
     """
 
     runs: Runs
@@ -52,6 +53,7 @@ class Fitted:
     tied: Fit
     tied_draws: Floats
     n: int
+    largest: float
 
     @property
     def theta(self) -> Floats:
@@ -78,6 +80,7 @@ def fit_runs(
         bound,
         untie(bootstrap(points, bound, draws, seed, groups)),
         len(runs) if groups is None else int(groups.max()) + 1,
+        float(runs.flops.max()),
     )
 
 
@@ -145,7 +148,7 @@ def split(found: Fitted, flops: float, *, read: float = 0.0, level: float = 0.95
     """
     if not (math.isfinite(flops) and flops > 0):
         raise UsageError("a budget must be a number of FLOPs above 0", found=f"{flops:g}")
-    beyond = math.log10(flops / float(found.runs.flops.max()))
+    beyond = math.log10(flops / found.largest)
     widened = beyond > FAR
     value = quantities(found.theta, flops, read)
     draws = quantities(found.draws, flops, read)

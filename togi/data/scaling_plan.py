@@ -93,7 +93,7 @@ def propose(
     if not np.isfinite(aim).all():  # then the runs are in need of one more than ever
         theta = untie(found.tied.theta)
         aim = direction(theta, flops)
-    grid = candidates(found, most or float(found.runs.flops.max()))
+    grid = candidates(found, most or found.largest)
     if not np.isfinite(aim).all() or not len(grid.n):
         return []
     points = points_of(found.runs)

@@ -13,15 +13,17 @@ from togi.data.isoflop import IsoFlop, isoflop
 from togi.data.law_numbers import clean, estimate, told
 from togi.data.scaling import FORMS, exponents, kaplan_optimum, points_of
 from togi.data.scaling_checks import FAR, condition, groups_of, warnings_of
-from togi.data.scaling_curves import curves
+from togi.data.scaling_curves import allocation, curves
 from togi.data.scaling_fit import DELTA, Fit, bootstrap, cross_validate, fit
 from togi.data.scaling_optimal import DRAWS, Fitted, fit_runs, quantities, split
 from togi.data.scaling_plan import propose
+from togi.data.scaling_presets import chinchilla
 from togi.data.scaling_runs import Runs
 from togi.data.solve import Floats
 from togi.stats.paired import paired_difference
 
 HUGE = 600.0  # the logarithm of a constant that a resample left without bounds
+SMALLEST = 1e18  # FLOPs from which on the published law is drawn
 CAPS = (0.1, 1.0, 10.0)  # costs of a proposed run, over what it may cost, that are compared
 
 
@@ -52,13 +54,17 @@ class Question:
     seed: int = 0
 
 
-def study(runs: Runs, asked: Question) -> dict[str, Any]:
+def study(runs: Runs | None, asked: Question) -> dict[str, Any]:
     """Fit the laws to the runs and answer; what is returned is ready for JSON.
+
+    Without runs Chinchilla's law answers, as refitted to its public runs.
 
     Raises:
         DataError: the runs cannot tell the law at all.
         UsageError: a budget, level or number of draws that makes no sense.
     """
+    if runs is None:
+        return _published(asked)
     found = fit_runs(runs, delta=asked.delta, draws=asked.draws, seed=asked.seed)
     largest = float(runs.flops.max())
     budgets = [float(b) for b in asked.budgets] or [largest, 10 * largest]
@@ -82,6 +88,22 @@ def study(runs: Runs, asked: Question) -> dict[str, Any]:
             ],
             "notes": list(runs.notes),
             "curves": curves(found, profiles, budgets, asked.level),
+        }
+    )
+
+
+def _published(asked: Question) -> dict[str, Any]:
+    """Split the budgets by the law that comes with togi."""
+    found, budgets = chinchilla(), [float(b) for b in asked.budgets]
+    told_each = [_split(found, flops, asked) for flops in budgets]
+    return clean(
+        {
+            "runs": {"n": found.n, "independent": found.n},
+            "law": _law(found, asked),
+            "budgets": told_each,
+            "warnings": _far(budgets, found.largest),
+            "notes": ["Chinchilla's law, refitted to the 240 public runs behind its figure 4"],
+            "curves": {"allocation": allocation(found, min(*budgets, SMALLEST), max(budgets))},
         }
     )
 
@@ -115,7 +137,7 @@ def _law(found: Fitted, asked: Question) -> dict[str, Any]:
         "starts": one.starts,
         "polished": one.polished,
         "agree": one.agree,
-        "condition": condition(points_of(found.runs), one),
+        "condition": condition(points_of(found.runs), one) if len(found.runs) else None,
         "draws": asked.draws,
     }
 
@@ -148,20 +170,25 @@ def _forms(found: Fitted, kaplan: Fit, asked: Question) -> list[dict[str, Any]]:
     ]
 
 
+def _split(found: Fitted, flops: float, asked: Question) -> dict[str, Any]:
+    told_split = split(found, flops, level=asked.level).as_dict()
+    if asked.read:
+        plain = quantities(found.theta, flops)["params"]
+        used = split(found, flops, read=asked.read, level=asked.level).as_dict()
+        dear = {"total_if_training_optimal": flops + 2 * plain * asked.read}
+        told_split["with_use"] = used | dear
+    return told_split
+
+
 def _budget(
     found: Fitted, profiles: IsoFlop, kaplan: tuple[Fit, Floats], flops: float, asked: Question
 ) -> dict[str, Any]:
     one, draws = kaplan
     best = float(kaplan_optimum(one.theta, flops)[0])
-    others = {
+    return _split(found, flops, asked) | {
         "isoflop": told(profiles.best(flops, asked.level)),
         "kaplan": told(estimate(best, kaplan_optimum(draws, flops)[0], found.n, asked.level)),
     }
-    if asked.read:
-        plain = quantities(found.theta, flops)["params"]
-        used = split(found, flops, read=asked.read, level=asked.level).as_dict()
-        others["with_use"] = used | {"total_if_training_optimal": flops + 2 * plain * asked.read}
-    return split(found, flops, level=asked.level).as_dict() | others
 
 
 def _isoflop(runs: Runs, profiles: IsoFlop) -> dict[str, Any]:
@@ -184,7 +211,7 @@ def _isoflop(runs: Runs, profiles: IsoFlop) -> dict[str, Any]:
 
 
 def _next(found: Fitted, aim: float, asked: Question) -> dict[str, Any]:
-    most = asked.next_flops or float(found.runs.flops.max())
+    most = asked.next_flops or found.largest
     return {
         "budget": aim,
         "most": most,

@@ -86,8 +86,8 @@ class Chart:
 
     @property
     def legend(self) -> list[Drawn]:
-        """Return the series that have a name, each name once."""
-        named = {drawn.name: drawn for drawn in reversed(self.series) if drawn.name}
+        """Return the series that have a name, each name once; a lone dot is named in its place."""
+        named = {one.name: one for one in reversed(self.series) if one.name and len(one.dots) != 1}
         return list(reversed(named.values()))
 
 
