@@ -212,7 +212,7 @@ class LoraLinear(nn.Module):
         assert low.magnitude is not None  # noqa: S101 - asked only then
         with torch.no_grad():
             whole = torch.addmm(self.matrix(), low.b, low.a, alpha=low.scale)
-            norm = whole.float().norm(dim=1)
+            norm = whole.to(torch.promote_types(whole.dtype, torch.float32)).norm(dim=1)
         y = y * (low.magnitude / norm).to(y.dtype)
         return y if self.bias is None else y + self.bias
 

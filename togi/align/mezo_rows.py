@@ -104,7 +104,7 @@ def embedded(inner: nn.Embedding, ids: Tensor, shift: Shift) -> Tensor:
     for first, z in _row_blocks(inner.weight, shift):
         mine = ((flat >= first) & (flat < first + len(z))).nonzero()[:, 0]
         if len(mine):
-            signs = torch.tensor(shift.signs, device=ids.device)[mine // per]
+            signs = z.new_tensor(shift.signs)[mine // per]
             step = z[flat[mine] - first] * (shift.eps * signs)[:, None]
             rows[mine] = (rows[mine].to(step.dtype) + step).to(rows.dtype)
     return out

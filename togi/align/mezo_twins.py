@@ -22,7 +22,8 @@ from togi.align.mezo_noise import Noise
 from togi.align.mezo_rows import Shift, copies, embedded, headed
 from togi.lm import attention
 from togi.lm.forward import AnswerScores, Request, behind, device_of, hidden_states, prefix_of
-from togi.lm.tree import build, twice
+from togi.lm.tree import build
+from togi.lm.twins import twice
 from togi.train.objective import Objective
 from togi.train.packing import pack
 
@@ -38,6 +39,7 @@ class Both:
     again: float | None = None
 
 
+@torch.no_grad()
 def evaluate(
     model: Any, objective: Objective[Any], items: Sequence[Any], noise: Noise, eps: float,
     micro_tokens: int, *, twice: bool = False,

@@ -119,46 +119,6 @@ class TokenTree:
         return mask
 
 
-def twice(tree: TokenTree) -> TokenTree:
-    """Return two copies of a tree side by side in one, stems included; neither sees the other.
-
-    The first half of the new nodes, and of the paths, is the first copy's. So one forward pass
-    answers for two sets of weights, where each layer applies its own to its half of the rows.
-
-    >>> both = twice(build([(1, 2, 3)], stem=(1,)))
-    >>> both.tokens.tolist(), both.positions.tolist(), both.stem
-    ([2, 3, 2, 3], [1, 2, 1, 2], 2)
-    >>> both.nodes(0).tolist(), both.nodes(1).tolist()
-    ([0, 2, 3], [1, 4, 5])
-    """
-    stem, new = tree.stem, len(tree)
-
-    def moved(span: Span, copy: int) -> list[Span]:
-        low, high = copy * stem, stem + copy * new
-        halves = [
-            Span(span.start + low, min(span.end, stem) + low),
-            Span(max(span.start, stem) + high, span.end + high),
-        ]
-        return [half for half in halves if half.start < half.end]
-
-    pieces: list[Piece] = []
-    paths: list[tuple[Span, ...]] = []
-    for copy in (0, 1):
-        for piece in tree.pieces:
-            above = tuple(half for span in piece.above for half in moved(span, copy))
-            shift = stem + copy * new
-            pieces.append(Piece(piece.start + shift, piece.end + shift, above))
-        for path in tree.paths:
-            paths.append(tuple(half for span in path for half in moved(span, copy)))
-    return TokenTree(
-        tokens=np.concatenate([tree.tokens, tree.tokens]),
-        positions=np.concatenate([tree.positions, tree.positions]),
-        stem=2 * stem,
-        pieces=tuple(pieces),
-        paths=tuple(paths),
-    )
-
-
 def shared_length(a: NDArray[np.int64], b: NDArray[np.int64]) -> int:
     """Return the number of leading elements that two arrays share.
 
@@ -287,13 +247,22 @@ def _groups(pieces: Sequence[Piece]) -> Iterator[list[Piece]]:
         if group:
             rows = piece.end - group[0].start
             together = rows * (group[0].depth + rows)
-            if together > apart + piece.pairs + BLOCK_OVERHEAD:
+            costly = together > apart + piece.pairs + BLOCK_OVERHEAD
+            if costly or _other_stem(group[0], piece):
                 yield group
                 group, apart = [], 0
         group.append(piece)
         apart = apart + piece.pairs + (BLOCK_OVERHEAD if len(group) > 1 else 0)
     if group:
         yield group
+
+
+def _other_stem(first: Piece, piece: Piece) -> bool:
+    """Whether a piece hangs on another stem than the first of a group, as in a tree of twins."""
+    if not first.above or not piece.above:
+        return False
+    root = piece.above[0].start
+    return root < first.start and root != first.above[0].start
 
 
 def _block(group: Sequence[Piece], stem: int) -> Block:
