@@ -3,6 +3,6 @@
 Reading order: `dsir` (the method's door) → `importance` (its mathematics) → `selection` (fit,
 weigh, pick, tell) → `index` and `features` (from bytes to hashed n-grams) → `kernels`.
 
-How much data: `scaling` (the laws) → `scaling_fit` → `scaling_optimal` → `scaling_plan`; data again:
-`repeated` → `repeated_fit` → `repeated_plan`; all there is: `runout`.
+How much: `scaling` (the laws) → `scaling_fit` → `scaling_optimal` → `scaling_plan`; how often:
+`repeated` → `repeated_fit` → `repeated_plan`; how much there is: `runout`.
 """

@@ -98,8 +98,9 @@ def _holds(near: Estimate) -> Holds:
 
 
 def _excess(one: dict[str, Any]) -> Estimate:
-    parts = {key: math.nan if value is None else value for key, value in one["ratio"].items()}
-    return Estimate(**parts)
+    ratio = one["ratio"]
+    mean, low, high = (math.nan if ratio[k] is None else ratio[k] for k in ("mean", "low", "high"))
+    return Estimate(mean, low, high, int(ratio["n"]))
 
 
 def _percent(found: Estimate) -> str:
