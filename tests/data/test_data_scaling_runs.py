@@ -112,8 +112,9 @@ def test_the_published_tables_are_read():
          " val_loss. Next: say which: columns: {loss: loss}"),
         ("params,tokens,unique_tokens,loss\n1e8,1e9,2e9,3\n", "more unique tokens than tokens."
          " Found: 2e+09 unique of 1e+09"),
-        ("name,loss\nlarge-run,3\n", "the run's name does not say its size. Found: 'large-run'."
-         " Expected: a name such as 2b855b14b"),
+        ("name,loss\nlarge-run,3\n", "no column for params and tokens, and the run's name does not"
+         " say its size. Found: name 'large-run'; columns name, loss. Expected: a name such as"
+         " 2b855b14b"),
         (HEAD, "no training run. Found: an empty table"),
     ],
 )  # fmt: skip

@@ -25,13 +25,12 @@ from togi.data.repeated_plan import Known, decays_told, given, known_of, mixture
 from togi.data.repeated_presets import Law, ended, preset, whole_draws
 from togi.data.scaling import points_of
 from togi.data.scaling_checks import refuse as refuse_law
-from togi.data.scaling_fit import DELTA, Fit, fit
+from togi.data.scaling_fit import CHI2, DELTA, Fit, fit
 from togi.data.scaling_optimal import DRAWS
 from togi.data.scaling_runs import Runs
 from togi.data.solve import Floats
 from togi.errors import DataError
 
-CHI2 = 3.841  # 95 % point of χ² with one degree of freedom
 MOST_FAMILIES = 6
 LEAST_FAMILY = 4
 LEAST_WHOLE = 12

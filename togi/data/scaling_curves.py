@@ -11,14 +11,13 @@ import numpy as np
 from togi.data.isoflop import IsoFlop, Profile
 from togi.data.law_numbers import told
 from togi.data.scaling import loss, points_of
-from togi.data.scaling_fit import likelihood_ratio, profile, residuals
+from togi.data.scaling_fit import CHI2, likelihood_ratio, profile, residuals
 from togi.data.scaling_optimal import Fitted, split
 from togi.data.scaling_runs import FLOPS_PER
 
 MOST_POINTS = 1500  # of a scatter that is kept for the report
 CURVE = 25
 FLOORS = 41  # values of E in its profile
-CHI2 = 3.841  # 95 % point of χ² with one degree of freedom
 
 
 def curves(

@@ -28,6 +28,7 @@ LEAST_DISTINCT = 3  # sizes, and token counts, that a resample must hold
 BLOCK = 256
 STRIDE = 0.3  # of the whitened coordinates: about what a resample moves the fit by
 OPEN = 1e-3
+CHI2 = 3.841  # 95 % point of χ² with one degree of freedom: the limit of a profile
 
 
 @dataclass(frozen=True, slots=True)

@@ -143,7 +143,7 @@ class _Table:
             other = read["flops"] / FLOPS_PER / known
             params, tokens = (known, other) if "params" in read else (other, known)
         else:
-            params, tokens, read["unique_tokens"] = parse_run_name(name)
+            params, tokens, read["unique_tokens"] = _from_name(name, list(value))
         unique = read.get("unique_tokens", tokens)
         if unique > tokens * (1 + 1e-9):
             raise BadRow(
@@ -173,6 +173,19 @@ class _Table:
         return Runs(
             params, tokens, loss, unique, tuple(self.names), tuple(self.dropped), tuple(notes)
         )
+
+
+def _from_name(name: str, columns: list[str]) -> tuple[float, float, float]:
+    """Read parameters and tokens from a run's name, in a table that has no columns for them."""
+    try:
+        return parse_run_name(name)
+    except BadRow as fault:
+        raise BadRow(
+            f"no column for params and tokens, and {fault.problem}",
+            found=f"name {name!r}; columns {', '.join(columns)}",
+            expected=fault.expected,
+            hint="name them with columns: {params: …, tokens: …}",
+        ) from None
 
 
 def _odd(table: Floats, flops: Floats) -> list[str]:

@@ -17,6 +17,7 @@ from togi.data.law_numbers import estimate
 from togi.data.repeated import ENDLESS, worth
 from togi.data.repeated_plan import Known
 from togi.data.repeated_presets import kept, known_from, record
+from togi.data.scaling_fit import CHI2
 from togi.data.scaling_runs import read_runs
 from togi.gallery.finding import Finding, Holds, Plot, told
 from togi.stats.estimate import Estimate
@@ -25,7 +26,6 @@ from togi.step import StepSettings, Work
 EPOCHS = 4
 NEGLIGIBLE = 0.01  # of the loss
 SHOWN = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64)
-LIMIT = 3.84  # 95 % point of χ² with one degree of freedom
 HIGHEST = 15.0  # of the statistic that is drawn
 
 
@@ -54,8 +54,8 @@ def finding(entries: dict[str, Any], *, refitted: bool = False) -> Finding:
     near = _excess(measured[3.0, 5.0])
     late = _excess(measured[16.0, 50.0])
     four, fixed = _worth(whole, EPOCHS), _worth(paper, EPOCHS)
-    valley = [(r, s) for r, s in entries["c4"]["valley"] if r is not None and s <= LIMIT]
-    endless = entries["c4"]["valley"][-1][1] <= LIMIT
+    valley = [(r, s) for r, s in entries["c4"]["valley"] if r is not None and s <= CHI2]
+    endless = entries["c4"]["valley"][-1][1] <= CHI2
     widest = f"{valley[0][0]:.2g} to " + ("no decay at all" if endless else f"{valley[-1][0]:.2g}")
     decay = estimate(float(whole.decay.tokens), np.asarray(whole.decay_draws.tokens), whole.n)
     return Finding(
@@ -133,6 +133,6 @@ def _valley_plot(valley: list[list[float | None]]) -> Plot:
     ends = [drawn[0][0], min(drawn[-1][0], ENDLESS)]
     return Plot(
         title="The flat valley", x="R*, in repeats", y="likelihood ratio statistic",
-        series={"profile": drawn, "95 % limit": [(r, LIMIT) for r in ends]},
+        series={"profile": drawn, "95 % limit": [(r, CHI2) for r in ends]},
         log_x=True,
     )  # fmt: skip
