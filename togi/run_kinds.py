@@ -24,6 +24,15 @@ STEPS: dict[str, StepKind] = {
         "togi.data.compare", "CompareSettings", "run_compare", outputs=("compare", "table")
     ),
     "data.lima": StepKind("togi.data.lima_steps", "LimaSettings", "run_lima", outputs=_CURATED),
+    "data.scaling": StepKind(
+        "togi.data.law_steps",
+        "ScalingSettings",
+        "run_scaling",
+        outputs=("scaling", "n", "params", "tokens"),
+    ),
+    "data.repeated": StepKind(
+        "togi.data.law_steps", "RepeatedSettings", "run_repeated", outputs=("repeated", "n")
+    ),
     **{
         f"align.{name}": StepKind(
             "togi.align.steps", settings, "run_train", version=2, outputs=_TUNED, model=True

@@ -19,6 +19,11 @@ from togi.commands.options import (
     tree,
 )
 
+RunTable = Annotated[
+    str | None,
+    typer.Argument(metavar="RUNS", help="A table of training runs; else published ones speak."),
+]
+
 data = tree("Look at rows, and choose among them.")
 
 
@@ -96,3 +101,63 @@ def data_lima(
 
     given = flags(out, offline, None, json_lines, quiet)
     raise typer.Exit(run_lima(source, against or [], settings or [], seed, given))
+
+
+@data.command("scaling", cls=step_help("data.scaling"))
+def data_scaling(
+    runs: RunTable = None,
+    settings: Settings = None,
+    budget: Annotated[
+        list[float] | None, typer.Option("--budget", help="FLOPs to split; repeatable.")
+    ] = None,
+    out: Out = None,
+    seed: Seed = 0,
+    json_lines: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Fit scaling laws to training runs: the best split of compute, and which run to do next."""
+    from togi.commands.laws import run_scaling
+
+    given = flags(out, True, None, json_lines, quiet)
+    raise typer.Exit(run_scaling(runs, budget or [], settings or [], seed, given))
+
+
+@data.command("repeated", cls=step_help("data.repeated"))
+def data_repeated(
+    runs: RunTable = None,
+    settings: Settings = None,
+    unique: Annotated[float | None, typer.Option("--unique", help="Unique tokens.")] = None,
+    budget: Annotated[float | None, typer.Option("--budget", help="FLOPs to split.")] = None,
+    params: Annotated[float | None, typer.Option("--params", help="Of a plan to judge.")] = None,
+    tokens: Annotated[float | None, typer.Option("--tokens", help="Of a plan to judge.")] = None,
+    out: Out = None,
+    seed: Seed = 0,
+    json_lines: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Say what epochs are worth, and split compute where unique tokens are few."""
+    from togi.commands.laws import run_repeated
+
+    asked = {"unique_tokens": unique, "flops": budget, "params": params, "tokens": tokens}
+    given = flags(out, True, None, json_lines, quiet)
+    raise typer.Exit(run_repeated(runs, asked, settings or [], seed, given))
+
+
+@data.command("runout")
+def data_runout(
+    names: Annotated[list[str] | None, typer.Argument(help="Stocks; all by default.")] = None,
+    change: Annotated[
+        list[str] | None,
+        typer.Option("--set", help="stock, used (amounts), stock_growth or use_growth=LOW:HIGH."),
+    ] = None,
+    draws: Annotated[int, typer.Option("--draws", min=100, help="Draws of the inputs.")] = 10_000,
+    level: Annotated[float, typer.Option("--level", help="Of the intervals.")] = 0.9,
+    seed: Seed = 0,
+    json_lines: Json = False,
+) -> None:
+    """Say when public text and images are used up, if data sets grow on as they have."""
+    from togi.commands.laws import run_runout
+
+    run_runout(
+        names or [], change or [], draws=draws, seed=seed, level=level, json_lines=json_lines
+    )

@@ -23,6 +23,19 @@ class Entry(NamedTuple):
 
 
 ENTRIES: dict[str, Entry] = {
+    "scaling_laws": Entry(
+        "Compute-optimal training",
+        "Hoffmann et al. 2022, arXiv 2203.15556",
+        "With more compute, parameters and training tokens should grow in equal proportion: about"
+        " 20 tokens for each parameter.",
+        minutes=0.1,
+    ),
+    "repeated_data": Entry(
+        "Repeated data",
+        "Muennighoff et al. 2023, arXiv 2305.16264",
+        "Up to four epochs on the same data change the loss negligibly against new data.",
+        minutes=0.1,
+    ),
     "title_trends": Entry(
         title="What rose and what fell in NeurIPS titles",
         source="opening slides of a survey of NeurIPS 2023",

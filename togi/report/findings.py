@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from togi.report import numbers as show
+from togi.report.chart import Chart, Kind, Series, chart, pairs, power
 from togi.report.curves import line_plot
 from togi.report.files import RunFiles, as_dict, as_list
 from togi.report.glossary import Names
@@ -55,8 +56,9 @@ def _plot(plot: dict[str, Any], step: str, names: Names) -> dict[str, Any]:
         for name, points in series.items()
         if points
     )
+    rich = plot.get("log_x") or plot.get("log_y") or plot.get("kind") == "scatter"
     drawn = line_plot(
-        series,
+        {} if rich else series,
         id=names.ids("figure", step, title),
         title=title,
         x_label=x,
@@ -72,6 +74,7 @@ def _plot(plot: dict[str, Any], step: str, names: Names) -> dict[str, Any]:
     wide = max((len(row) for row in rows), default=3)
     body = [(*row, *[""] * (wide - len(row))) for row in rows]
     return {
+        "chart": _chart(plot, drawn.id, (x, y), readings) if rich else None,
         "plot": drawn,
         "name": title,
         "unit": "",
@@ -79,6 +82,30 @@ def _plot(plot: dict[str, Any], step: str, names: Names) -> dict[str, Any]:
         "links": list(series) if len(series) > 1 else [title],
         "table": table(title, columns[:wide], body),
     }
+
+
+LINES: tuple[Kind, ...] = ("line", "dashed", "dotted")
+
+
+def _chart(plot: dict[str, Any], id: str, labels: tuple[str, str], readings: str) -> Chart:
+    """Return a picture on logarithmic scales, or of points; intervals become bands behind it."""
+    bands, lines = [], []
+    for place, (name, points) in enumerate(as_dict(plot.get("series")).items()):
+        bands.append(Series("interval", "band", [(p[0], *p[2:]) for p in pairs(points, 4)]))
+        dots: Kind = "points" if place == 0 else "rings"
+        kind = dots if plot.get("kind") == "scatter" else LINES[min(place, len(LINES) - 1)]
+        lines.append(Series(str(name), kind, [_point(point) for point in as_list(points)]))
+    logs = bool(plot.get("log_x")), bool(plot.get("log_y"))
+    x_show, y_show = (_tick if log else show.number for log in logs)
+    return chart(
+        [*(band for band in bands if band.points), *lines], id=id,
+        title=str(plot.get("title") or ""), labels=labels, readings=readings,
+        logs=logs, shows=(x_show, y_show),
+    )  # fmt: skip
+
+
+def _tick(value: float) -> str:
+    return show.number(value) if 1e-3 <= value < 1e5 else power(value)
 
 
 def _point(point: Any) -> tuple[float, float | None]:

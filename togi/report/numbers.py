@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import datetime
 from typing import Any
 
@@ -82,6 +82,39 @@ def _general(real: float) -> str:
         head, _, tail = f"{real:.3g}".partition("e")
         return f"{head}e{int(tail)}"
     return text
+
+
+def amount(value: Any) -> str:
+    """Return a count of parameters or tokens as people write it, a larger number with its power.
+
+    >>> [amount(v) for v in (73.2e9, 1.312e12, 850.0, 5.76e23, 4e7, None)]
+    ['73.2B', '1.31T', '850', '5.76e23', '40M', 'unknown']
+    """
+    real = finite(value)
+    if real is None:
+        return "unknown"
+    for scale, letter in ((1e12, "T"), (1e9, "B"), (1e6, "M"), (1e3, "k")):
+        if 0.9995 * scale <= real < 999.5 * scale:
+            return f"{real / scale:.3g}{letter}"
+    return f"{real:.3g}".replace("e+", "e")
+
+
+def spread(estimate: dict[str, Any], show: Callable[[Any], str] = number) -> str:
+    """Return an estimate with its interval; `open` names what is infinite rather than unknown.
+
+    >>> spread({"mean": 15.0, "low": 5.0, "high": None, "open": ["high"]})
+    '15 (5 to no limit)'
+    >>> spread({"mean": 15.0, "low": None, "high": None})
+    '15 (interval unknown)'
+    """
+    endless = estimate["open"] if isinstance(estimate.get("open"), list) else []
+    middle, low, high = (
+        "no limit" if side in endless else show(estimate.get(side))
+        for side in ("mean", "low", "high")
+    )
+    if estimate.get("low") is None and "low" not in endless:
+        return f"{middle} (interval unknown)"
+    return middle if middle == low == high else f"{middle} ({low} to {high})"
 
 
 def mean(estimate: dict[str, Any], *, sign: bool = False) -> str:

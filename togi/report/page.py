@@ -14,6 +14,7 @@ from togi.report import (
     curation,
     findings,
     hygiene,
+    laws,
     leakage,
     measures,
     pairwise,
@@ -96,6 +97,7 @@ def context(files: RunFiles, depth: Depth) -> dict[str, Any]:
     optional = {
         "findings": findings.sections(files, names),
         "changes": changed.sections(files, names),
+        "laws": laws.sections(files, names),
     }
     shown = [place for place in CONTENTS if _belongs(place, files, optional)]
     page: dict[str, Any] = {
@@ -105,7 +107,7 @@ def context(files: RunFiles, depth: Depth) -> dict[str, Any]:
         "when": show.moment(files.run.get("finished") or files.run.get("started")),
         "contents": [(place, CONTENTS[place]) for place in shown],
         "shown": shown,
-        "title": "" if "verdict" in shown else _title(optional["findings"]),
+        "title": "" if "verdict" in shown else _title(optional),
         **optional,
         "ids": names.ids,
         "verdict": verdict.head(files, scores, names),
@@ -145,6 +147,7 @@ CONTENTS = {
     "guards": "Guards",
     "changes": "What changed",
     "data": "Data",
+    "laws": "Laws of scale",
     "training": "Training",
     "samples": "Samples",
     "dropped": "Left out",
@@ -153,24 +156,35 @@ CONTENTS = {
 }
 """The page's parts, in order: id and heading. A template of an id's name draws it."""
 ALWAYS = ("recipe", "glossary")
-OPTIONAL = ("findings", "changes")
+OPTIONAL = ("findings", "changes", "laws")
 """Parts that stand there only where a step has left something for them."""
 
 
 def _belongs(place: str, files: RunFiles, optional: dict[str, list[Any]]) -> bool:
-    """Whether a part stands on the page: a finding or a comparison may be all that a run has."""
+    """Whether a part stands on the page.
+
+    A run that tunes and judges nothing (a finding, a comparison of texts, a study of laws) shows
+    only what it has.
+    """
     if place in optional:
         return bool(optional[place])
-    found, compares = optional["findings"], files.of("data.compare")
-    if place == "training" and (found or compares):
-        return any((step.folder / "metrics.jsonl").exists() for step in files.steps)
-    if compares and place in ("data", "dropped"):
+    compares = files.of("data.compare")
+    alone = (compares or any(optional.values())) and not files.of("align", *JUDGING)
+    if place in ALWAYS or not alone:
         return True
-    return place in ALWAYS or not (found or compares) or bool(files.of("evaluate"))
+    if place == "training":
+        return any((step.folder / "metrics.jsonl").exists() for step in files.steps)
+    return (place == "data" and bool(compares)) or (place == "dropped" and not optional["findings"])
 
 
-def _title(found: list[dict[str, Any]]) -> str:
-    return str(found[0]["holds"]) if found else "compared"
+JUDGING = ("evaluate.judge", "evaluate.pairwise", "evaluate.changes", "evaluate.verdict")
+
+
+def _title(optional: dict[str, list[Any]]) -> str:
+    """Return what stands for the verdict in the browser's title of a page without one."""
+    if found := optional["findings"]:
+        return str(found[0]["holds"])
+    return next((CONTENTS[place] for place, part in optional.items() if part), "compared")
 
 
 def visible(value: Any) -> Any:

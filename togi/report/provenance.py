@@ -26,6 +26,8 @@ KNOWN = (
     "compare.json",
     "leakage.json",
     "changes.json",
+    "scaling.json",
+    "repeated.json",
 )
 """Files that some other part of the page shows; a finished step with none of them is shown here."""
 
