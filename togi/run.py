@@ -24,6 +24,7 @@ _PICKED = ("rows", "selection", "dropped", "n")
 _SPLIT = ("train", "held_out", "n_train", "n_held_out")
 _TUNED = ("adapter", "steps", "rows", "seconds", "final_loss")
 _JUDGED = ("scores", "samples")
+_RATED = ("raters", "items", "people", "groups", "model_eval", "rows", "n")
 STEPS: dict[str, StepKind] = {
     "rows.read": StepKind("togi.rows.steps", "ReadSettings", "run_read", outputs=_ROWS),
     "rows.split": StepKind("togi.rows.steps", "SplitSettings", "run_split", outputs=_SPLIT),
@@ -40,6 +41,9 @@ STEPS: dict[str, StepKind] = {
     ),
     "evaluate.judge": StepKind(
         "togi.evaluate.steps", "JudgeSettings", "run_judge", outputs=_JUDGED, model=True
+    ),
+    "evaluate.raters": StepKind(
+        "togi.evaluate.disagreement.steps", "RatersSettings", "run_raters", outputs=_RATED
     ),
     "evaluate.verdict": StepKind(
         "togi.evaluate.steps", "VerdictSettings", "run_verdict", outputs=("verdict", "decision")

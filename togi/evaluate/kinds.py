@@ -10,6 +10,7 @@ import numpy as np
 
 from togi.evaluate.asking import Answer, Asking, Measure, Question, TaskKind, target_text
 from togi.evaluate.checks import CHECKS
+from togi.evaluate.distribution import DISTRIBUTION
 from togi.evaluate.multiple_choice import MULTIPLE_CHOICE
 from togi.evaluate.prompts import after, with_shots
 from togi.lm.base import Generated, Scored
@@ -177,6 +178,7 @@ TASK_KINDS: dict[str, TaskKind] = {
         read=_text_read,
     ),
     "multiple_choice": MULTIPLE_CHOICE,
+    "distribution": DISTRIBUTION,
     "generate_and_check": TaskKind(
         definition="whether the model's own answer meets the rules of a named check",
         uses=("check", "sampling"),

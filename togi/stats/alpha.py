@@ -170,7 +170,7 @@ def _interval(table: Floats, values: Floats) -> Summed:
 
 def _coincident(table: Floats, values: Floats, level: Level) -> Summed:
     """Ordinal and ratio: the pairs of labels that meet in an item, weighed by a distance."""
-    items, labels = table.shape
+    items, labels = len(table), int(table.shape[1])
     if items * labels**2 > CELLS:
         raise DataError(
             f"too many distinct labels for α at the level '{level}'",

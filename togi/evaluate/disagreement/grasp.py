@@ -102,14 +102,22 @@ def resampled(
         size = min(step, draws - start)
         times = np.zeros((size, raters), dtype=np.float32)
         for side in (member, ~member):
-            count = int(side.sum())
-            if count:
-                times[:, side] = rng.multinomial(count, np.full(count, 1 / count), size=size)
+            times[:, side] = times_drawn(int(side.sum()), size, rng)
         within = times * member
         inside: list[Singles] = [within @ part for part in pool.hot]
         outside: list[Singles] = [(times - within) @ part for part in pool.hot]
-        weight = rng.multinomial(items, np.full(items, 1 / items), size=size).astype(np.float32)
+        weight = times_drawn(items, size, rng)
         yield common_of(inside, outside, own=within**2 @ rated, weight=weight)
+
+
+def times_drawn(n: int, size: int, rng: np.random.Generator) -> Singles:
+    """Return (size, n): how often each of n is drawn where n are drawn with replacement.
+
+    >>> times_drawn(5, 2, stream(0)).sum(axis=1).tolist()
+    [5.0, 5.0]
+    """
+    picks = rng.integers(0, max(n, 1), size=(size, n)) + np.arange(size)[:, None] * n
+    return np.bincount(picks.ravel(), minlength=size * n).reshape(size, n).astype(np.float32)
 
 
 def percentile(value: float, draws: Floats, n: int, level: float) -> Estimate:
