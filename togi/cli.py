@@ -18,9 +18,11 @@ from togi.commands.options import (
     Dry,
     Force,
     Json,
+    Model,
     Offline,
     Out,
     Quiet,
+    Seed,
     flags,
     tree,
 )
@@ -73,6 +75,31 @@ def run_command(
 
     given = flags(out, offline, force, json_lines, quiet, dry_run)
     raise typer.Exit(run_recipe(recipe, overrides or [], given))
+
+
+@app.command("gallery")
+def gallery_command(
+    names: Annotated[
+        list[str] | None, typer.Argument(help="Entries to run, or `all`; none lists them.")
+    ] = None,
+    settings: Annotated[
+        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="A setting of the entry.")
+    ] = None,
+    model: Model = DEFAULT_MODEL,
+    out: Out = None,
+    seed: Seed = 0,
+    offline: Offline = False,
+    json_lines: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Re-run a paper's claim in miniature: minutes, a picture, a number with its interval."""
+    from togi.commands.gallery import list_entries, run_entries
+
+    if not names:
+        print(list_entries())
+        return
+    given = flags(out, offline, None, json_lines, quiet)
+    raise typer.Exit(run_entries(names, settings or [], model, seed, given))
 
 
 @app.command("report")

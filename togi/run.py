@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from togi.errors import Stopped
+from togi.gallery import ENTRIES
 from togi.recipe import Recipe, StepKind
 from togi.run_folder import locked, read_json
 from togi.run_plan import PlannedStep, plan
@@ -48,6 +49,12 @@ STEPS: dict[str, StepKind] = {
     "evaluate.verdict": StepKind(
         "togi.evaluate.steps", "VerdictSettings", "run_verdict", outputs=("verdict", "decision")
     ),
+    **{
+        f"gallery.{name}": StepKind(
+            f"togi.gallery.{name}", "Settings", "run", outputs=("finding",), model=entry.model
+        )
+        for name, entry in ENTRIES.items()
+    },
 }
 "What a recipe's `use:` may name; raise a kind's version when equal settings give other outputs."
 

@@ -8,7 +8,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-from togi.report import measures, provenance, samples, selection, training, verdict
+from togi.report import findings, measures, provenance, samples, selection, training, verdict
 from togi.report import numbers as show
 from togi.report.files import RunFiles, read_run
 from togi.report.glossary import Names
@@ -75,14 +75,19 @@ def _template() -> Any:
 def context(files: RunFiles, depth: Depth) -> dict[str, Any]:
     """Return all that the template shows; the glossary comes last, when all names are known."""
     names, scores, told = Names(Ids()), judged(files), verdict_of(files)
-    for place in ("main", *(name for name, _ in CONTENTS)):
+    for place in ("main", *CONTENTS):
         names.ids(place)
+    found = findings.sections(files, names)
+    shown = [place for place in CONTENTS if _belongs(place, files, found)]
     page: dict[str, Any] = {
         "name": str(files.run.get("name") or files.folder.name),
         "folder": files.folder.name,
         "model": str(files.run.get("model") or ""),
         "when": show.moment(files.run.get("finished") or files.run.get("started")),
-        "contents": CONTENTS,
+        "contents": [(place, CONTENTS[place]) for place in shown],
+        "shown": shown,
+        "title": found[0]["holds"] if found and "verdict" not in shown else "",
+        "findings": found,
         "ids": names.ids,
         "verdict": verdict.head(files, scores, names),
         "measures": measures.sections(scores, told, names),
@@ -104,18 +109,29 @@ def context(files: RunFiles, depth: Depth) -> dict[str, Any]:
     return {**page, "glossary": names.entries()}
 
 
-CONTENTS = (
-    ("verdict", "Verdict"),
-    ("measures", "Before and after"),
-    ("guards", "Guards"),
-    ("data", "Data"),
-    ("training", "Training"),
-    ("samples", "Samples"),
-    ("dropped", "Left out"),
-    ("recipe", "Recipe and machine"),
-    ("glossary", "Glossary"),
-)
+CONTENTS = {
+    "verdict": "Verdict",
+    "findings": "Findings",
+    "measures": "Before and after",
+    "guards": "Guards",
+    "data": "Data",
+    "training": "Training",
+    "samples": "Samples",
+    "dropped": "Left out",
+    "recipe": "Recipe and machine",
+    "glossary": "Glossary",
+}
 """The page's parts, in order: id and heading."""
+ALWAYS = ("recipe", "glossary")
+
+
+def _belongs(place: str, files: RunFiles, found: list[dict[str, Any]]) -> bool:
+    """Whether a part stands on the page: a run of the gallery has findings and little else."""
+    if place == "findings":
+        return bool(found)
+    if place == "training":
+        return not found or any((step.folder / "metrics.jsonl").exists() for step in files.steps)
+    return place in ALWAYS or not found or bool(files.of("evaluate"))
 
 
 def visible(value: Any) -> Any:

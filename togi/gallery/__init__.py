@@ -1,0 +1,26 @@
+"""The gallery: each paper's claim in miniature, re-run in minutes, with a picture.
+
+`ENTRIES` lists what there is; an entry's module has `Settings` and `run`, as any step has, and
+writes one `Finding`. `togi gallery NAME` runs it, `report.html` shows it.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class Entry(NamedTuple):
+    """One paper's claim: what it says, where it says so, and how long its miniature takes.
+
+    `model` says that the recipe's model is used; the others need none.
+    """
+
+    title: str
+    source: str
+    claim: str
+    minutes: float
+    model: bool = False
+
+
+ENTRIES: dict[str, Entry] = {}
+"""Name of an entry, which is also its module's, to what it is about."""
