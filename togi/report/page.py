@@ -8,7 +8,16 @@ import re
 from pathlib import Path
 from typing import Any
 
-from togi.report import findings, measures, provenance, samples, selection, training, verdict
+from togi.report import (
+    findings,
+    measures,
+    provenance,
+    raters,
+    samples,
+    selection,
+    training,
+    verdict,
+)
 from togi.report import numbers as show
 from togi.report.files import RunFiles, read_run
 from togi.report.glossary import Names
@@ -78,7 +87,8 @@ def context(files: RunFiles, depth: Depth) -> dict[str, Any]:
     for place in ("main", *CONTENTS):
         names.ids(place)
     found = findings.sections(files, names)
-    shown = [place for place in CONTENTS if _belongs(place, files, found)]
+    rated = raters.sections(files, names)
+    shown = [place for place in CONTENTS if _belongs(place, files, found, rated)]
     page: dict[str, Any] = {
         "name": str(files.run.get("name") or files.folder.name),
         "folder": files.folder.name,
@@ -86,8 +96,9 @@ def context(files: RunFiles, depth: Depth) -> dict[str, Any]:
         "when": show.moment(files.run.get("finished") or files.run.get("started")),
         "contents": [(place, CONTENTS[place]) for place in shown],
         "shown": shown,
-        "title": found[0]["holds"] if found and "verdict" not in shown else "",
+        "title": "" if "verdict" in shown else _title(found),
         "findings": found,
+        "raters": rated,
         "ids": names.ids,
         "verdict": verdict.head(files, scores, names),
         "measures": measures.sections(scores, told, names),
@@ -112,6 +123,7 @@ def context(files: RunFiles, depth: Depth) -> dict[str, Any]:
 CONTENTS = {
     "verdict": "Verdict",
     "findings": "Findings",
+    "raters": "Raters",
     "measures": "Before and after",
     "guards": "Guards",
     "data": "Data",
@@ -125,13 +137,22 @@ CONTENTS = {
 ALWAYS = ("recipe", "glossary")
 
 
-def _belongs(place: str, files: RunFiles, found: list[dict[str, Any]]) -> bool:
-    """Whether a part stands on the page: a run of the gallery has findings and little else."""
-    if place == "findings":
-        return bool(found)
+def _title(found: list[dict[str, Any]]) -> str:
+    """Return the page's title where no verdict is passed."""
+    return str(found[0]["holds"]) if found else "disagreement of raters"
+
+
+def _belongs(
+    place: str, files: RunFiles, found: list[dict[str, Any]], rated: list[dict[str, Any]]
+) -> bool:
+    """Whether a part stands on the page: findings, or ratings alone, come with little else."""
+    if place in ("findings", "raters"):
+        return bool(found if place == "findings" else rated)
+    alone = bool(found or rated)
     if place == "training":
-        return not found or any((step.folder / "metrics.jsonl").exists() for step in files.steps)
-    return place in ALWAYS or not found or bool(files.of("evaluate"))
+        return not alone or any((step.folder / "metrics.jsonl").exists() for step in files.steps)
+    judged = [step for step in files.of("evaluate") if step.use != "evaluate.raters"]
+    return place in ALWAYS or not alone or bool(judged)
 
 
 def visible(value: Any) -> Any:

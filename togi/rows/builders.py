@@ -238,7 +238,7 @@ def _named(answer: Any, choices: tuple[str, ...], labels: list[str]) -> int:
     return int(word) if word.isascii() and word.isdigit() and len(word) < 4 else -1
 
 
-def _people(answer: Any, choices: tuple[str, ...], labels: list[str]) -> dict[str, list[float]]:
+def _people(answer: Any, choices: tuple[str, ...], labels: list[str]) -> dict[str, list[Any]]:
     """Read an answer that says how people answered: a number for each choice; {} for others.
 
     Whole numbers are counts of people, others are shares. An object names choices or labels.

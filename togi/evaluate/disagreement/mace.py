@@ -137,20 +137,23 @@ def _expect(crowd: _Crowd, knowing: Floats, habits: Floats) -> _Expected:
     place = np.arange(len(item))
     chance = np.repeat(guess[:, None], crowd.labels, axis=1)
     chance[place, label] += knowing[rater, 0]
-    logs = np.zeros((crowd.items, crowd.labels))
-    np.add.at(logs, item, np.log(chance))
+    logs = np.stack([np.bincount(item, one, crowd.items) for one in np.log(chance).T], axis=1)
     top = logs.max(axis=1, keepdims=True)
     total = top[:, 0] + np.log(np.exp(logs - top).sum(axis=1))
     truth = np.exp(logs - total[:, None])
     # a rating was known with the share that knowing has in the chance of its own label
     known = truth[item, label] * knowing[rater, 0] / chance[place, label]
     guessed = 1 - known
-    used = np.zeros((crowd.raters, crowd.labels))
-    np.add.at(used, (rater, label), guessed)
-    counts = np.zeros((crowd.raters, 2))
-    np.add.at(counts, rater, np.stack([known, guessed], axis=1))
+    cells = crowd.raters * crowd.labels
+    used = np.bincount(rater * crowd.labels + label, guessed, cells)
+    counts = np.stack([np.bincount(rater, part, crowd.raters) for part in (known, guessed)], axis=1)
     even = crowd.items * np.log(crowd.labels)  # all labels are equally probable beforehand
-    return _Expected(truth, counts, used, float(total.sum() - even))
+    return _Expected(
+        truth,
+        counts.astype(np.float64),
+        used.reshape(crowd.raters, -1).astype(np.float64),
+        float(total.sum() - even),
+    )
 
 
 def _maximise(counts: Floats, prior: float) -> Floats:
