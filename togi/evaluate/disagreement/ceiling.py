@@ -104,7 +104,7 @@ def scores(p: Floats, q: Floats) -> dict[str, Floats]:
         "js": np.maximum(js, 0.0),
         "variation": np.abs(p - q).sum(axis=-1) / 2,
         "brier": np.square(p - q).sum(axis=-1),
-        "agreement": (p * best).sum(axis=-1) / best.sum(axis=-1) + 0 * js,
+        "agreement": (p * best).sum(axis=-1) / np.maximum(best.sum(axis=-1), 1) + 0 * js,
     }
 
 

@@ -166,9 +166,9 @@ def _groups(
 ) -> dict[str, Any] | None:
     if not axes:
         return None
-    from togi.evaluate.disagreement.told import Testing, groups_told
+    from togi.evaluate.disagreement.told import Permuting, groups_told
 
-    how = Testing(
+    how = Permuting(
         positive=positive, least=settings.least_raters, permutations=settings.permutations,
         draws=settings.resamples, seed=seed,
     )  # fmt: skip

@@ -28,7 +28,7 @@ SPLIT_DRAWS = 200
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Testing:
+class Permuting:
     """How groups are tested.
 
     Attributes:
@@ -49,7 +49,7 @@ class Testing:
 def groups_told(
     ratings: Ratings,
     axes: dict[str, Sequence[str]],
-    how: Testing,
+    how: Permuting,
     say: Callable[[str], None] = print,
 ) -> dict[str, Any]:
     """Test every axis and describe every group that is large enough.
@@ -97,7 +97,7 @@ def corrected(entries: Sequence[dict[str, Any]], p: str, q: str) -> None:
         entry[q] = None if math.isnan(value) else value
 
 
-def _axis(ratings: Ratings, of: Sequence[str], test: AxisTest, how: Testing) -> dict[str, Any]:
+def _axis(ratings: Ratings, of: Sequence[str], test: AxisTest, how: Permuting) -> dict[str, Any]:
     known = np.array([bool(group) for group in of])
     pool, names = Pool(ratings.only(known)), np.array([group for group in of if group])
     mean, low, high = test.by_chance
@@ -121,7 +121,7 @@ def _axis(ratings: Ratings, of: Sequence[str], test: AxisTest, how: Testing) -> 
 
 
 def _group(
-    axis: str, test: GroupTest, pool: Pool, member: Any, labels: Sequence[str], how: Testing
+    axis: str, test: GroupTest, pool: Pool, member: Any, labels: Sequence[str], how: Permuting
 ) -> dict[str, Any]:
     seed = derive(how.seed, "portrait", axis, test.group)
     found = portrait(pool, member, draws=how.draws, seed=seed)
