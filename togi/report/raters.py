@@ -98,7 +98,10 @@ def _figures(told: dict[str, Any], names: Names) -> Table:
     settled = show.share(finite(found.get("settled_from")) or 0.0, 1.0)
     rows: list[tuple[Any, str]] = [
         ("ratings of an item: least / median / most", each),
-        ("raw agreement of two raters", with_interval(as_dict(told["agreement"]).get("raw") or {})),
+        (
+            "raw agreement of two raters",
+            with_interval(as_dict(as_dict(told.get("agreement")).get("raw"))),
+        ),
         ("entropy of an item, nats", with_interval(as_dict(found.get("entropy")))),
         (
             _word(names, "contested"),

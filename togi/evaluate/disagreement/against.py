@@ -26,8 +26,9 @@ Floats = NDArray[np.float64]
 Told = dict[str, dict[str, Any]]
 
 ABOUT = (
-    "People: one half of an item's raters predicts the other half, averaged over random halves. "
-    "Vote: the same half's leading label alone, with the certainty that suits best. Models are "
+    "People: one half of an item's raters predicts the other half, averaged over random halves "
+    "and smoothed evenly as suits best. Vote: the same half's leading label alone, with the "
+    "certainty that suits best. Models are "
     "scored against the same halves, so a model at 0 above people is as near to the raters as "
     "half of them are to the other half. Intervals are over items."
 )
@@ -75,6 +76,7 @@ def people_told(
     told: dict[str, Any] = {
         "about": ABOUT,
         "splits": how.splits,
+        "prior": found.prior,
         "people": means(found.people, how),
         "vote": means(found.majority, how),
         "vote_above_people": differences(found.majority, found.people, how),

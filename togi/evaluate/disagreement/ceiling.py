@@ -24,6 +24,8 @@ Floats = NDArray[np.float64]
 FLOOR = 1e-6
 "Least probability that a prediction is read with: a label it excludes costs 13.8 nats."
 SPLITS = 200
+PRIORS = (0.1, 0.2, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0)
+"Ratings, spread evenly over the labels, of which the best number is added to half of the raters."
 SUMS = 1e-3
 "How far a distribution's sum may be from 1."
 
@@ -129,16 +131,39 @@ class Against:
     """Scores against the same halves of the raters, item by item: measure -> (items,).
 
     Attributes:
-        people: one half of the raters predicts the other half (with one rating spread evenly
-            over the labels, so that no label is impossible).
+        people: one half of the raters predicts the other half, with `prior` ratings spread
+            evenly over the labels, so that no label is impossible.
         majority: the same half's leading label alone, with the best single certainty for all
             items: all that is left of the half after a majority vote.
         models: model -> its scores against those other halves.
+        prior: the number of ratings that suits best for all items, of `PRIORS`; so people and
+            vote have one number each that is set to their favour.
     """
 
     people: dict[str, Floats]
     majority: dict[str, Floats]
     models: dict[str, dict[str, Floats]]
+    prior: float
+
+
+def best_prior(counts: NDArray[np.int64], rng: np.random.Generator) -> float:
+    """Return how many ratings, spread evenly, make one half predict the other best.
+
+    >>> from togi.stats.rng import stream
+    >>> best_prior(np.array([[40, 0], [0, 40]]), stream(0))
+    0.1
+    """
+    first = half(counts, rng)
+    target = shares(counts - first)
+    labels, known = counts.shape[1], np.isfinite(target).all(axis=1)
+    if not known.any():
+        return 1.0
+
+    def cost(prior: float) -> float:
+        q = shares(first[known], prior=prior / labels)
+        return float(scores(target[known], q)["cross_entropy"].mean())
+
+    return min(PRIORS, key=cost)
 
 
 def against_people(
@@ -161,10 +186,11 @@ def against_people(
     >>> sure = {"sure": np.array([[0.0, 1.0]])}
     >>> found = against_people(np.array([[0, 10]]), sure, stream(0), splits=10)
     >>> round(float(found.people["js"][0]), 3), float(found.models["sure"]["js"][0])
-    (0.043, 0.0)
+    (0.005, 0.0)
     """
     table = checked_counts(counts).astype(np.int64)
     rated = table.sum(axis=1) >= 2
+    prior = best_prior(table[rated], rng)
     sums: dict[str, dict[str, Floats]] = {}
 
     def add(name: str, found: dict[str, Floats]) -> None:
@@ -175,13 +201,12 @@ def against_people(
     for _ in range(splits):
         first = half(table, rng)
         target = shares(table - first)
-        add("people", scores(target, shares(first, prior=1 / table.shape[1])))
+        add("people", scores(target, shares(first, prior=prior / table.shape[1])))
         add("majority", scores(target, _vote(first, target)))
         for name, q in models.items():
             add(f"model {name}", scores(target, q))
-    return Against(
-        sums["people"], sums["majority"], {name: sums[f"model {name}"] for name in models}
-    )
+    own = {name: sums[f"model {name}"] for name in models}
+    return Against(sums["people"], sums["majority"], own, prior)
 
 
 def _vote(first: NDArray[np.int64], target: Floats) -> Floats:
