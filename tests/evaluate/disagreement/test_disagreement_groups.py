@@ -33,7 +33,7 @@ def test_agreement_by_pairs_equals_agreement_by_counts(labels):
     pool = Pool(crossed(people(0, labels=labels)[0]))
     member = memberships(0, 7, 24)
     fast, slow = pool.common(member), pool.by_counts(member)
-    assert pool.alike is not None
+    assert pool.pairs is not None
     for name in FIELDS:
         assert getattr(fast, name) == pytest.approx(getattr(slow, name), rel=1e-5), name
 

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from togi.evaluate.disagreement.groups import gai_of
-from togi.evaluate.disagreement.membership import CELLS, Common, Pool, Singles, common_of
+from togi.evaluate.disagreement.membership import CELLS, Common, Pool, Singles, common_of, product
 from togi.evaluate.disagreement.soft import entropy, plurality, shares
 from togi.stats import Estimate, bootstrap_mean, derive, stream
 from togi.stats.alpha import alpha_sums
@@ -104,8 +104,8 @@ def resampled(
         for side in (member, ~member):
             times[:, side] = times_drawn(int(side.sum()), size, rng)
         within = times * member
-        inside: list[Singles] = [within @ part for part in pool.hot]
-        outside: list[Singles] = [(times - within) @ part for part in pool.hot]
+        inside: list[Singles] = [product(within, part) for part in pool.hot]
+        outside: list[Singles] = [product(times - within, part) for part in pool.hot]
         weight = times_drawn(items, size, rng)
         yield common_of(inside, outside, own=within**2 @ rated, weight=weight)
 

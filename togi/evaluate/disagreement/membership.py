@@ -21,6 +21,8 @@ from togi.evaluate.disagreement.table import Ratings
 
 Floats = NDArray[np.float64]
 Singles = NDArray[Any]  # float32: counts of raters are exact in it
+ALONE = 1 << 18  # multiplications in a product that BLAS does on one thread
+EXACT = 1 << 24  # whole numbers below it are exact in single precision
 CELLS = 500_000  # of memberships × items held at once: 2 MB for each of some ten tables
 
 
@@ -52,9 +54,9 @@ class Pool:
         hot: (labels, raters, items) one-hot ratings: each label's table lies in one piece.
         counts: (labels, items) all raters' counts.
         shape: raters, items, labels.
-        complete: whether every rater rated every item.
-        alike: (raters, raters) on how many items two raters agree, where complete.
-        used: (raters, labels) how often each rater gave each label.
+        pairs: where every rater rated every item: (raters, raters) on how many items two raters
+            agree, beside it its sum over the raters and (raters, labels) how often each gave each
+            label; None elsewhere.
         held: Σ over items of Σ n²/n of all raters.
         varied: Σ over items of n − Σ n²/n: the disagreement that groups could explain.
     """
@@ -64,12 +66,14 @@ class Pool:
         self.shape = table.shape
         self.hot = np.ascontiguousarray(table.transpose(2, 0, 1))
         self.counts = self.hot.sum(axis=1)
-        self.complete = ratings.complete
-        self.used = self.hot.sum(axis=2, dtype=np.float64).T
-        self.alike = None
-        if self.complete:
+        self.pairs: NDArray[Any] | None = None
+        if ratings.complete:
             flat = table.reshape(len(table), -1)
-            self.alike = (flat @ flat.T).astype(np.float64)
+            alike = flat @ flat.T
+            # single precision is exact, and twice as fast, as long as no sum of pairs exceeds 2²⁴
+            exact = self.shape[1] * self.shape[0] ** 2 < EXACT
+            columns = [alike, alike.sum(axis=1, keepdims=True), table.sum(axis=1)]
+            self.pairs = np.concatenate(columns, axis=1, dtype=np.float32 if exact else np.float64)
         n = self.counts.sum(axis=0, dtype=np.float64)
         parts = (self.counts.astype(np.float64) ** 2).sum(axis=0) / np.where(n > 0, n, 1)
         self.held = float(parts.sum())
@@ -81,21 +85,22 @@ class Pool:
         Args:
             member: (b, raters).
         """
-        if self.alike is not None:
-            return self._by_pairs(member.astype(np.float64), self.alike)
+        if self.pairs is not None:
+            return self._by_pairs(member.astype(self.pairs.dtype), self.pairs)
         return self.by_counts(member)
 
-    def _by_pairs(self, member: Floats, alike: Floats) -> Common:
+    def _by_pairs(self, member: NDArray[Any], pairs: NDArray[Any]) -> Common:
         """Every rater rated every item: quadratic forms of the raters' agreement."""
         raters, items, _ = self.shape
-        size = member.sum(axis=1)
+        size = member.sum(axis=1, dtype=np.float64)
         rest = raters - size
-        met = member @ alike
-        inside = (met * member).sum(axis=1)  # a rater's agreement with himself included
-        across = met.sum(axis=1) - inside
-        outside = alike.sum() - inside - 2 * across
-        used = member @ self.used
-        used_out = self.used.sum(axis=0) - used
+        met = product(member, pairs)
+        # a rater's agreement with himself is included
+        inside = np.einsum("br,br->b", met[:, :raters], member).astype(np.float64)
+        across = met[:, raters] - inside
+        outside = pairs[:, raters].sum(dtype=np.float64) - inside - 2 * across
+        used = met[:, raters + 1 :].astype(np.float64)
+        used_out = pairs[:, raters + 1 :].sum(axis=0, dtype=np.float64) - used
         n, m = size * items, rest * items
         apart = (size * n - inside) / np.maximum(size - 1, 1)
         chance = (n**2 - (used**2).sum(axis=1)) / np.maximum(n - 1, 1)
@@ -122,9 +127,28 @@ class Pool:
         )
 
     def _counted(self, member: Singles) -> Common:
-        inside = [member @ of for of in self.hot]
+        inside = [product(member, of) for of in self.hot]
         outside = [total - mine for total, mine in zip(self.counts, inside, strict=True)]
         return common_of(inside, outside)
+
+
+def product(member: NDArray[Any], table: NDArray[Any]) -> NDArray[Any]:
+    """Return member @ table, in blocks of rows that BLAS does on one thread where they are small.
+
+    So small a product gains nothing from threads, and on a busy machine they wait for each other:
+    20,000 memberships of 104 raters took 0.2 s with threads and 0.02 s without them.
+
+    >>> rng = np.random.default_rng(0)
+    >>> one, two = rng.random((1000, 30)), rng.random((30, 50))
+    >>> bool(np.allclose(product(one, two), one @ two))
+    True
+    """
+    rows = ALONE // table.size
+    if rows < 4 or len(member) < 2 * rows:
+        return member @ table
+    whole = len(member) // rows * rows
+    blocks = member[:whole].reshape(-1, rows, member.shape[1]) @ table
+    return np.concatenate([blocks.reshape(whole, -1), member[whole:] @ table])
 
 
 def _beyond(observed: Floats, expected: Floats) -> Floats:

@@ -51,6 +51,8 @@ class RatersSettings(StepSettings):
     "Random halvings of the raters for the human ceiling."
     prior: float = Field(default=0.0, ge=0)
     "Ratings of each label that are added to soft labels."
+    question: str = ""
+    "Asked after each item's text in the rows for judging, such as: Is the last reply unsafe?"
     predictions: str | None = None
     "A table of a model's probabilities for these items: item, model, probabilities."
     judged: StepRef | None = None
@@ -204,7 +206,9 @@ def _write(
         path.write_text(groups_csv(told["groups"], ratings.labels), encoding="utf-8")
         outputs["groups"] = path.name
     if ratings.texts:
-        write_rows(work.folder / "rows.jsonl", soft_rows(ratings, settings.prior))
+        write_rows(
+            work.folder / "rows.jsonl", soft_rows(ratings, settings.prior, settings.question)
+        )
         outputs["rows"] = "rows.jsonl"
     outputs |= _write_json(work.folder, "raters", told)
     return outputs

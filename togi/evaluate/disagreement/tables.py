@@ -160,7 +160,7 @@ def rater_lines(
         yield line
 
 
-def soft_rows(ratings: Ratings, prior: float) -> Iterator[Sample]:
+def soft_rows(ratings: Ratings, prior: float, question: str = "") -> Iterator[Sample]:
     """Yield the items as questions whose answer is a distribution, for `evaluate.judge`.
 
     The metadata holds the counts and, with the prior added, the soft label.
@@ -170,7 +170,7 @@ def soft_rows(ratings: Ratings, prior: float) -> Iterator[Sample]:
         if ratings.counts[i].sum() and text:
             yield Sample(
                 id=item,
-                input=text,
+                input=f"{text}\n\n{question}" if question else text,
                 target=int(ratings.counts[i].argmax()),
                 choices=ratings.labels,
                 metadata={
