@@ -5,6 +5,13 @@ from __future__ import annotations
 import pytest
 
 
+@pytest.fixture(autouse=True)
+def own_references(tmp_path_factory, monkeypatch):
+    """References' log-probabilities are kept beside the tests, not in the user's cache."""
+    folder = tmp_path_factory.getbasetemp() / "references"
+    monkeypatch.setattr("togi.align.methods.references", lambda: folder)
+
+
 @pytest.fixture(scope="session")
 def tiny_gpt2():
     """GPT-2 in float64 throughout: learnt positions and LayerNorm, nothing rounded to float32."""

@@ -23,7 +23,7 @@ from togi.voice import Voice, duration
 _ROWS = ("rows", "n")
 _PICKED = ("rows", "selection", "dropped", "n")
 _SPLIT = ("train", "held_out", "n_train", "n_held_out")
-_TUNED = ("adapter", "steps", "rows", "seconds", "final_loss")
+_TUNED = ("adapter", "model", "steps", "rows", "seconds", "final_loss")
 _JUDGED = ("scores", "samples")
 _RATED = ("raters", "items", "people", "groups", "model_eval", "rows", "n")
 STEPS: dict[str, StepKind] = {
@@ -32,8 +32,19 @@ STEPS: dict[str, StepKind] = {
     "rows.clean": StepKind("togi.rows.steps", "CleanSettings", "run_clean", outputs=_ROWS),
     "data.dsir": StepKind("togi.data.steps", "DsirSettings", "run_dsir", outputs=_PICKED),
     "data.random": StepKind("togi.data.steps", "RandomSettings", "run_random", outputs=_PICKED),
-    "align.sft": StepKind("togi.align.steps", "SftSettings", "run_sft", outputs=_TUNED, model=True),
-    "align.dpo": StepKind("togi.align.steps", "DpoSettings", "run_dpo", outputs=_TUNED, model=True),
+    **{
+        f"align.{name}": StepKind(
+            "togi.align.steps", settings, "run_train", version=2, outputs=_TUNED, model=True
+        )
+        for name, settings in (
+            ("sft", "SftSettings"),
+            ("dpo", "DpoSettings"),
+            ("kto", "KtoSettings"),
+            ("reward", "RewardSettings"),
+            ("ppo", "PpoStepSettings"),
+            ("metric", "MetricSettings"),
+        )
+    },
     "align.pairs": StepKind(
         "togi.align.steps", "PairsSettings", "run_pairs", outputs=_ROWS, model=True
     ),

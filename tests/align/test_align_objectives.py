@@ -7,15 +7,10 @@ import math
 import pytest
 import torch
 
-from togi.align.dpo import (
-    Dpo,
-    DpoItem,
-    dpo_items,
-    reference_logps,
-    sigmoid_loss,
-    with_reference,
-)
+from togi.align.dpo import Dpo, DpoItem, dpo_items, with_reference
+from togi.align.pair_losses import sigmoid
 from togi.align.pairs import make_pairs
+from togi.align.reference import reference_sums
 from togi.align.sft import Sft, SftItem, sft_items
 from togi.errors import DataError, UsageError
 from togi.lm.base import Generated, Sampling
@@ -123,15 +118,15 @@ def test_dpo_gradient_by_hand(model):
 
 def test_beta_and_gap_trade_off():
     gap = torch.linspace(-3, 3, 7)
-    torch.testing.assert_close(sigmoid_loss(gap, 2.0), sigmoid_loss(2 * gap, 1.0))
+    torch.testing.assert_close(sigmoid(gap, 2.0), sigmoid(2 * gap, 1.0))
 
 
 def test_references_are_cached_by_content(model, tmp_path, monkeypatch):
     first = with_reference(model, PAIRS, tmp_path, "model-1")
     assert [i.reference_chosen for i in first] == pytest.approx(
-        reference_logps(model, PAIRS, budget=1)[:, 0].tolist(), abs=1e-10
+        reference_sums(model, [p.chosen for p in PAIRS], budget=1).tolist(), abs=1e-10
     )
-    monkeypatch.setattr("togi.align.dpo.reference_logps", _never)
+    monkeypatch.setattr("togi.align.reference.reference_sums", _never)
     assert with_reference(model, PAIRS, tmp_path, "model-1") == first
     for items, name in ((PAIRS, "model-2"), (PAIRS[:2], "model-1")):
         with pytest.raises(RuntimeError, match="asked again"):
@@ -188,8 +183,8 @@ def _never(*args, **kwargs):
 
 
 def _referenced(model, items):
-    table = reference_logps(model, items, budget=100)
+    table = reference_sums(model, [r for i in items for r in (i.chosen, i.rejected)])
     return [
         DpoItem(i.id, i.chosen, i.rejected, float(c), float(r))
-        for i, (c, r) in zip(items, table, strict=True)
+        for i, (c, r) in zip(items, table.reshape(-1, 2), strict=True)
     ]

@@ -17,7 +17,7 @@ from saved_toys import llama, quiet, save
 from togi.align.dpo import Dpo
 from togi.align.settings import DpoSettings, PairsSettings, SftSettings
 from togi.align.sft import Sft
-from togi.align.steps import forecast, run_dpo, run_pairs, run_sft
+from togi.align.steps import forecast, run_pairs, run_train
 from togi.align.tuned import open_tuned
 from togi.errors import DataError, RecipeError, Stopped, UsageError
 from togi.rows.read import read_rows
@@ -91,7 +91,7 @@ def scores(base, folder, rows):
 
 def test_sft_writes_what_the_report_reads_and_learns(base, work):
     place = work(rows=[*EXAMPLES, LONG])
-    outputs = run_sft(sft(steps=12, max_tokens=120), place)
+    outputs = run_train(sft(steps=12, max_tokens=120), place)
     assert outputs["adapter"] == "adapter"
     assert (outputs["steps"], outputs["rows"]) == (12, 12)
     told = json.loads((place.folder / "train.json").read_text())
@@ -112,7 +112,7 @@ def test_sft_writes_what_the_report_reads_and_learns(base, work):
 
 def test_the_first_loss_is_the_models_own_on_the_whole_batch(base, work):
     place = work()
-    run_sft(sft(steps=1, batch=12), place)
+    run_train(sft(steps=1, batch=12), place)
     (line,) = read_metrics(place.folder / "metrics.jsonl")
     total, count = scores(base, None, EXAMPLES)
     assert line["loss"] == pytest.approx(-total / count, abs=1e-5)
@@ -121,24 +121,24 @@ def test_the_first_loss_is_the_models_own_on_the_whole_batch(base, work):
 def test_the_same_seed_gives_the_same_adapter(work):
     first, again, other = work("one"), work("two"), work("three")
     for place, rank in ((first, 4), (again, 4), (other, 3)):
-        run_sft(sft(steps=3, lora={"rank": rank, "dropout": 0.2}), place)
+        run_train(sft(steps=3, lora={"rank": rank, "dropout": 0.2}), place)
     assert same(adapter(first), adapter(again))
     assert next(iter(adapter(other).values())).shape != next(iter(adapter(first).values())).shape
 
 
 def test_documents_are_learnt_as_plain_text(work):
     place = work(rows=[Document(id=f"d{i}", text=f"the users of {i}") for i in range(5)])
-    run_sft(sft(steps=8), place)
+    run_train(sft(steps=8), place)
     lines = read_metrics(place.folder / "metrics.jsonl")
     assert lines[-1]["loss"] < lines[0]["loss"] - 0.2
 
 
 def test_training_goes_on_from_an_adapter(base, work):
     first = work("first")
-    run_sft(sft(), first)
+    run_train(sft(), first)
     start = {"adapter": str(first.folder / "adapter")}
     place = work("second", first=start)
-    run_sft(sft(start="first", steps=1, batch=12), place)
+    run_train(sft(start="first", steps=1, batch=12), place)
     (line,) = read_metrics(place.folder / "metrics.jsonl")
     total, count = scores(base, first.folder / "adapter", EXAMPLES)
     assert line["loss"] == pytest.approx(-total / count, abs=1e-5)
@@ -148,7 +148,7 @@ def test_training_goes_on_from_an_adapter(base, work):
 
 def test_dpo_begins_at_ln2_and_widens_the_margin(base, work):
     place = work("dpo", rows=[*PAIRS, Preference(id="e", prompt="a", chosen="b", rejected="b")])
-    outputs = run_dpo(dpo(steps=12), place)
+    outputs = run_train(dpo(steps=12), place)
     lines = read_metrics(place.folder / "metrics.jsonl")
     assert lines[0]["loss"] == pytest.approx(math.log(2), abs=1e-5)
     assert lines[-1]["rewards/margins"] > 0.05
@@ -171,13 +171,13 @@ def test_dpo_begins_at_ln2_and_widens_the_margin(base, work):
 
 def test_dpo_from_an_adapter_refers_to_that_adapter(work):
     first = work("first")
-    run_sft(sft(lora={"rank": 4, "dropout": 0.3}), first)
+    run_train(sft(lora={"rank": 4, "dropout": 0.3}), first)
     place = work("dpo", PAIRS, first={"adapter": str(first.folder / "adapter")})
-    run_dpo(dpo(start="first", steps=2, batch=12, micro_tokens=60), place)
+    run_train(dpo(start="first", steps=2, batch=12, micro_tokens=60), place)
     lines = read_metrics(place.folder / "metrics.jsonl")
     assert lines[0]["loss"] != pytest.approx(math.log(2), abs=1e-6)  # dropout, in training only
     plain = work("plain", PAIRS, first={"adapter": str(_without_dropout(first.folder))})
-    run_dpo(dpo(start="first", steps=1, batch=12), plain)
+    run_train(dpo(start="first", steps=1, batch=12), plain)
     (line,) = read_metrics(plain.folder / "metrics.jsonl")
     assert line["loss"] == pytest.approx(math.log(2), abs=1e-5)
     assert line["rewards/margins"] == pytest.approx(0, abs=1e-4)
@@ -189,7 +189,7 @@ def _without_dropout(folder):
     return folder / "adapter"
 
 
-RUNS = {"sft": (run_sft, sft, Sft, EXAMPLES), "dpo": (run_dpo, dpo, Dpo, PAIRS)}
+RUNS = {"sft": (run_train, sft, Sft, EXAMPLES), "dpo": (run_train, dpo, Dpo, PAIRS)}
 
 
 def _at_call(objective, number, act, monkeypatch):
@@ -217,7 +217,7 @@ def test_a_stopped_step_resumed_equals_straight(work, monkeypatch, name):
             run(options, place)
     assert not (place.folder / "adapter").exists()
     if name == "dpo":  # the reference is not computed anew
-        monkeypatch.setattr("togi.align.dpo.reference_logps", None)
+        monkeypatch.setattr("togi.align.reference.reference_sums", None)
     outputs = run(options, place)
     assert outputs["steps"] == 6
     assert same(adapter(place), adapter(straight))
@@ -229,7 +229,7 @@ def test_a_stopped_step_resumed_equals_straight(work, monkeypatch, name):
 
 def test_a_crashed_step_resumed_equals_straight(work, monkeypatch):
     straight, place = work("straight"), work("crashed")
-    run_sft(sft(save_every=2), straight)
+    run_train(sft(save_every=2), straight)
 
     def crash():
         raise RuntimeError("the plug was pulled")
@@ -237,10 +237,10 @@ def test_a_crashed_step_resumed_equals_straight(work, monkeypatch):
     with monkeypatch.context() as patch:
         _at_call(Sft, 6, crash, patch)
         with pytest.raises(RuntimeError, match="plug"):
-            run_sft(sft(save_every=2, micro_tokens=10_000), place)
+            run_train(sft(save_every=2, micro_tokens=10_000), place)
     with pytest.raises(UsageError, match="micro_tokens"):
-        run_sft(sft(save_every=2), place)
-    run_sft(sft(save_every=2, micro_tokens=10_000), place)
+        run_train(sft(save_every=2), place)
+    run_train(sft(save_every=2, micro_tokens=10_000), place)
     assert same(adapter(place), adapter(straight))
 
 
@@ -250,7 +250,7 @@ def test_held_out_loss_is_judged_and_the_best_weights_are_kept(base, work, tmp_p
     write_rows(tmp_path / "held.jsonl", held)
     place = work(rows=EXAMPLES[5:], held={"rows": str(tmp_path / "held.jsonl")})
     wild = {"lr": 0.1, "schedule": "constant", "clip": 0, "steps": 30, "save_every": 0}
-    run_sft(sft(judge_rows="held", judge_every=10, keep_best=True, **wild), place)
+    run_train(sft(judge_rows="held", judge_every=10, keep_best=True, **wild), place)
     lines = read_metrics(place.folder / "metrics.jsonl")
     judged = {line["step"]: line["judge/loss"] for line in lines if "judge/loss" in line}
     assert sorted(judged) == [0, 10, 20, 30]
@@ -270,9 +270,9 @@ def test_judging_changes_no_weight_and_keeps_its_limit(work, tmp_path):
     held = {"rows": str(tmp_path / "held.jsonl")}
     plain, judged, few = work("plain"), work("judged", held=held), work("few", held=held)
     dropout = {"lora": {"rank": 4, "dropout": 0.2}}
-    run_sft(sft(**dropout), plain)
-    run_sft(sft(judge_rows="held", judge_every=2, **dropout), judged)
-    run_sft(sft(judge_rows="held", judge_every=6, judge_limit=1, **dropout), few)
+    run_train(sft(**dropout), plain)
+    run_train(sft(judge_rows="held", judge_every=2, **dropout), judged)
+    run_train(sft(judge_rows="held", judge_every=6, judge_limit=1, **dropout), few)
     assert same(adapter(plain), adapter(judged))
     first = [read_metrics(w.folder / "metrics.jsonl")[0]["judge/loss"] for w in (judged, few)]
     assert first[0] != first[1]
@@ -285,32 +285,32 @@ def test_rows_that_are_all_too_long_are_refused(work, tmp_path, which):
     place = work(rows=rows, held={"rows": str(tmp_path / "long.jsonl")})
     judged = {"judge_rows": "held", "judge_every": 1} if which == "judge_rows" else {}
     with pytest.raises(DataError, match="no row is left") as caught:
-        run_sft(sft(max_tokens=120, **judged), place)
+        run_train(sft(max_tokens=120, **judged), place)
     assert "longer than max_tokens" in caught.value.found
 
 
 def test_no_row_is_longer_than_the_models_positions(work):
     place = work(rows=[*EXAMPLES, LONG])
-    run_sft(sft(steps=1, max_tokens=100_000), place)
+    run_train(sft(steps=1, max_tokens=100_000), place)
     told = json.loads((place.folder / "train.json").read_text())
     assert told["dropped"] == {"longer than max_tokens": 1}
 
 
 def test_rows_of_the_wrong_kind_are_refused(work):
     with pytest.raises(DataError, match="DPO learns from pairs of answers"):
-        run_dpo(dpo(), work("dpo", EXAMPLES))
+        run_train(dpo(), work("dpo", EXAMPLES))
     with pytest.raises(DataError, match=r"SFT learns from responses.*align\.dpo"):
-        run_sft(sft(), work("sft", PAIRS))
+        run_train(sft(), work("sft", PAIRS))
     with pytest.raises(DataError, match="no rows with prompt and response"):
         run_pairs(PairsSettings(rows="data"), work("pairs", PAIRS))
 
 
 def test_a_step_without_the_named_output_is_refused(work):
     with pytest.raises(RecipeError, match="has no output 'adapter'"):
-        run_sft(sft(start="data"), work())
+        run_train(sft(start="data"), work())
 
 
-@pytest.mark.parametrize(("run", "settings"), [(run_sft, sft), (run_dpo, dpo), (forecast, sft)])
+@pytest.mark.parametrize(("run", "settings"), [(run_train, sft), (run_train, dpo), (forecast, sft)])
 def test_an_endpoint_cannot_be_trained(work, run, settings):
     place = work(model="openai:http://127.0.0.1:9/v1#some-model")
     with pytest.raises(UsageError, match="an endpoint can be judged but not trained"):
@@ -338,12 +338,12 @@ def test_pairs_are_rows_that_dpo_learns_from(base, work):
     before = (place.folder / "rows.jsonl").read_bytes()
     run_pairs(pairs(), work("pairs"))
     assert (place.folder / "rows.jsonl").read_bytes() == before
-    assert run_dpo(dpo(steps=2), work("dpo", rows))["rows"] == len(rows)
+    assert run_train(dpo(steps=2), work("dpo", rows))["rows"] == len(rows)
 
 
 def test_pairs_take_a_sample_of_the_rows_and_the_tuned_models_answers(work):
     tuned = work("tuned")
-    run_sft(sft(steps=8, lr=0.05), tuned)
+    run_train(sft(steps=8, lr=0.05), tuned)
     start = {"adapter": str(tuned.folder / "adapter")}
     asked = []
     for name, options in {"base": {}, "on": {"start": "tuned"}}.items():

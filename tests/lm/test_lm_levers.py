@@ -64,14 +64,26 @@ def test_product_error_tells_rounded_from_exact(monkeypatch):
     assert levers.product_error("cpu") > 1e-3
 
 
-def test_bfloat16_follows_the_processors_flags(monkeypatch):
+@pytest.mark.parametrize(
+    ("flags", "maker", "pays"),
+    [
+        ({"avx2", "avx512f"}, "AuthenticAMD", False),
+        ({"avx512_bf16"}, "AuthenticAMD", True),
+        ({"avx512_bf16"}, "GenuineIntel", False),
+        ({"avx512_bf16", "amx_bf16"}, "GenuineIntel", True),
+        ({"asimd", "bf16"}, "", True),
+        (set(), "", False),
+    ],
+)
+def test_bfloat16_follows_the_processor(monkeypatch, flags, maker, pays):
     if torch.cuda.is_available():
         pytest.skip("a GPU answers instead")
-    for flags, expected in (({"avx2", "avx512f"}, False), (set(), False)):
-        levers.bfloat16_is_native.cache_clear()
-        monkeypatch.setattr(levers, "processor_flags", lambda flags=flags: frozenset(flags))
-        assert levers.bfloat16_is_native() is expected
-    levers.bfloat16_is_native.cache_clear()
+    monkeypatch.setattr(levers, "processor_flags", lambda: frozenset(flags))
+    monkeypatch.setattr(levers, "processor_maker", lambda: maker)
+    monkeypatch.setattr(torch.ops.mkldnn, "_is_mkldnn_bf16_supported", lambda: True)
+    levers.bfloat16_pays.cache_clear()
+    assert levers.bfloat16_pays() is pays
+    levers.bfloat16_pays.cache_clear()
 
 
 def test_the_allocator_lever_is_only_for_glibc(monkeypatch):

@@ -12,7 +12,7 @@ from saved_toys import CHATML, llama, quiet, save  # noqa: E402
 
 from togi.align.lora import Lora, add_lora, lora_layers, save_adapter  # noqa: E402
 from togi.align.settings import DpoSettings, SftSettings  # noqa: E402
-from togi.align.steps import run_dpo, run_sft  # noqa: E402
+from togi.align.steps import run_train  # noqa: E402
 from togi.lm.local import load_local  # noqa: E402
 from togi.rows.types import Example, Message, Preference  # noqa: E402
 from togi.rows.write import write_rows  # noqa: E402
@@ -153,7 +153,7 @@ def test_sft_losses_equal_trls_step_by_step(base, init, tmp_path, kind, parts):
     rows = EXAMPLES[kind]
     micro = {1: 100_000, 2: 60}[parts]
     settings = SftSettings(**OURS, lr=0.01, micro_tokens=micro)
-    found = ours(run_sft, settings, rows, base, init, tmp_path)
+    found = ours(run_train, settings, rows, base, init, tmp_path)
     arguments = trl.SFTConfig(
         output_dir=str(tmp_path / "trl"), learning_rate=0.01, completion_only_loss=True,
         per_device_train_batch_size=BATCH // parts, gradient_accumulation_steps=parts, **THEIRS,
@@ -169,7 +169,7 @@ def test_sft_losses_equal_trls_step_by_step(base, init, tmp_path, kind, parts):
 def test_dpo_losses_equal_trls_step_by_step(base, init, tmp_path, kind):
     rows = PAIRS[kind]
     settings = DpoSettings(**OURS, lr=0.005, beta=0.3)
-    found = ours(run_dpo, settings, rows, base, init, tmp_path)
+    found = ours(run_train, settings, rows, base, init, tmp_path)
     arguments = trl.DPOConfig(
         output_dir=str(tmp_path / "trl"), learning_rate=0.005, beta=0.3, loss_type="sigmoid",
         per_device_train_batch_size=BATCH, **THEIRS,

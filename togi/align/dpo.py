@@ -2,44 +2,31 @@
 
 Rafailov et al. 2023 (arXiv 2305.18290), eq. 7. With ``a`` and ``b`` the log-ratios of policy to
 reference for the chosen and the rejected answer, the loss of a pair is ``-log sigmoid(beta (a -
-b))``: ln 2 while the policy still is the reference. Both answers stand after one prompt in the
-token tree, and the reference's log-probabilities are computed once, before the first step.
+b))``: ln 2 while the policy still is the reference. Its relatives are in `pair_losses.py`. Both
+answers stand after one prompt in the token tree, and the reference's log-probabilities are
+computed once, before the first step.
 """
 
 from __future__ import annotations
 
-import hashlib
 import math
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 from torch import Tensor
-from torch.nn.functional import logsigmoid
 
+from togi.align.pair_losses import LOSSES, pair_loss
+from togi.align.reference import cached_sums
 from togi.align.sft import as_request
-from togi.errors import DataError, UsageError, nearest
-from togi.lm.forward import Request, answer_scores, stream_scores
+from togi.errors import DataError, UsageError
+from togi.lm.forward import Request, answer_scores
 from togi.rows.types import Dropped, Preference
 
 if TYPE_CHECKING:
     from togi.rows.chat import Renderer
-
-
-def sigmoid_loss(gap: Tensor, beta: float) -> Tensor:
-    """Return the loss of preferring the better answer (eq. 7), shape of `gap`.
-
-    >>> import torch
-    >>> round(sigmoid_loss(torch.tensor([0.0]), beta=0.1).item(), 6)  # ln 2
-    0.693147
-    """
-    return -logsigmoid(beta * gap)
-
-
-LOSSES: dict[str, Callable[[Tensor, float], Tensor]] = {"sigmoid": sigmoid_loss}
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,19 +45,39 @@ class Dpo:
 
     Args:
         beta: strength of the tie to the reference, more than 0.
-        loss: a key of `LOSSES`.
+        loss: a key of `togi.align.pair_losses.LOSSES`.
+        noise: share of wrong labels, for the losses that take one.
+        margin: by how much the better answer shall lead, for the losses that take one.
+        chosen_weight: adds so many times the better answer's mean negative log-likelihood a
+            token, which keeps it from being unlearnt (RPO: Pang et al. 2024, eq. 1).
     """
 
     name = "dpo"
+    scores_only = True
 
-    def __init__(self, *, beta: float = 0.1, loss: str = "sigmoid") -> None:
-        if not beta > 0:
-            raise UsageError("beta must be more than 0", where="dpo.beta", found=str(beta))
-        if loss not in LOSSES:
+    def __init__(
+        self,
+        *,
+        beta: float = 0.1,
+        loss: str = "sigmoid",
+        noise: float | None = None,
+        margin: float | None = None,
+        chosen_weight: float = 0.0,
+    ) -> None:
+        self._given = pair_loss(loss, beta, {"noise": noise, "margin": margin})
+        if chosen_weight < 0:
             raise UsageError(
-                "unknown loss", where="dpo.loss", found=loss, expected=nearest(loss, LOSSES)
-            )
-        self.beta, self.pair_loss, self.loss_name = beta, LOSSES[loss], loss
+                "chosen_weight must be at least 0", where="dpo.chosen_weight",
+                found=str(chosen_weight),
+            )  # fmt: skip
+        self.beta, self.loss_name, self._loss = beta, loss, LOSSES[loss]
+        self.noise, self.margin = self._given.get("noise"), self._given.get("margin")
+        self.chosen_weight = chosen_weight
+
+    @property
+    def needs_reference(self) -> bool:
+        """Whether the reference's log-probabilities enter the loss."""
+        return self._loss.reference
 
     def weight(self, item: DpoItem) -> float:
         """Return 1: each pair counts the same."""
@@ -87,21 +94,32 @@ class Dpo:
         """Return the summed loss of the pairs, and the field's usual measures."""
         requests = [r for item in items for r in (item.chosen, item.rejected)]
         sums = answer_scores(model, requests).sums(len(requests)).view(-1, 2)
-        reference = sums.new_tensor([(i.reference_chosen, i.reference_rejected) for i in items])
-        ratios = sums - reference
-        gap = ratios[:, 0] - ratios[:, 1]
-        rewards, margins = self.beta * ratios.detach(), self.beta * gap.detach()
-        measures = {
+        tokens = sums.new_tensor([len(r.ids) - r.start for r in requests]).view(-1, 2)
+        ratios = sums
+        if self._loss.reference:
+            known = [(i.reference_chosen, i.reference_rejected) for i in items]
+            ratios = sums - sums.new_tensor(known)
+        terms = ratios / tokens if self._loss.mean else ratios
+        gap = terms[:, 0] - terms[:, 1]
+        losses = self._loss.function(gap, **self._given)
+        if self.chosen_weight:
+            losses = losses - self.chosen_weight * sums[:, 0] / tokens[:, 0]
+        return losses.sum(), self._measures(sums.detach(), ratios.detach(), terms.detach())
+
+    def _measures(self, sums: Tensor, ratios: Tensor, terms: Tensor) -> dict[str, Any]:
+        rewards = self.beta * terms
+        margins = rewards[:, 0] - rewards[:, 1]
+        values = {
             "rewards/chosen": rewards[:, 0],
             "rewards/rejected": rewards[:, 1],
             "rewards/margins": margins,
             "rewards/accuracies": (margins > 0).float() + 0.5 * (margins == 0).float(),
-            "logps/chosen": sums.detach()[:, 0],
-            "logps/rejected": sums.detach()[:, 1],
+            "logps/chosen": sums[:, 0],
+            "logps/rejected": sums[:, 1],
         }
-        count = float(len(items))
-        counted = {name: (float(values.sum()), count) for name, values in measures.items()}
-        return self.pair_loss(gap, self.beta).sum(), counted
+        if self._loss.reference:
+            values |= {"kl/chosen": ratios[:, 0], "kl/rejected": ratios[:, 1]}
+        return {name: (float(value.sum()), float(len(sums))) for name, value in values.items()}
 
 
 def dpo_items(rows: Iterable[Preference], renderer: Renderer) -> tuple[list[DpoItem], Counter[str]]:
@@ -138,45 +156,11 @@ def with_reference(
 ) -> list[DpoItem]:
     """Fill in the reference's log-probabilities: the model as it stands now.
 
-    They are kept in `cache` (safetensors) under a digest of the items and of the model's
-    fingerprint, so that a resumed run uses the very same numbers and other data never do.
+    They are kept in `cache` under a digest of the items and of the model's fingerprint.
     """
-    from safetensors.numpy import load_file
-
-    key = _key(items, fingerprint)
-    file = cache / f"reference-{key}.safetensors"
-    if file.exists():
-        table = load_file(file)["logps"]
-    else:
-        table = reference_logps(model, items, budget=budget)
-        _save(file, table)
+    requests = [r for item in items for r in (item.chosen, item.rejected)]
+    table = cached_sums(model, requests, cache, fingerprint, budget=budget).reshape(-1, 2)
     return [
         replace(item, reference_chosen=float(c), reference_rejected=float(r))
         for item, (c, r) in zip(items, table, strict=True)
     ]
-
-
-def reference_logps(model: Any, items: Sequence[DpoItem], *, budget: int) -> np.ndarray:
-    """Return [pairs, 2] summed log-probabilities of the chosen and the rejected answers."""
-    requests = [r for item in items for r in (item.chosen, item.rejected)]
-    sums = np.zeros(len(requests))
-    for pack, scores in stream_scores(model, requests, budget=budget):
-        sums[pack] = scores.sums(len(pack)).double().cpu().numpy()
-    return sums.reshape(-1, 2)
-
-
-def _key(items: Sequence[DpoItem], fingerprint: str) -> str:
-    digest = hashlib.blake2b(fingerprint.encode(), digest_size=12)
-    for item in items:
-        for request in (item.chosen, item.rejected):
-            digest.update(np.asarray([request.start, *request.ids], dtype=np.int64).tobytes())
-    return digest.hexdigest()
-
-
-def _save(file: Path, table: np.ndarray) -> None:
-    from safetensors.numpy import save_file
-
-    file.parent.mkdir(parents=True, exist_ok=True)
-    draft = file.with_suffix(".part")
-    save_file({"logps": table}, draft)
-    draft.replace(file)

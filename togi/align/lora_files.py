@@ -9,43 +9,33 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 from torch import nn
 
-from togi.align.lora_layer import LoraLinear, is_conv1d, lora_layers
-from togi.align.lora_plan import Lora, Placement, by_pattern, check, place
-from togi.errors import DataError, UsageError, nearest
-from togi.train.digest import model_digest
+from togi.align.lora_layer import LoraLinear, lora_layers
+from togi.align.lora_plan import check, place
+from togi.align.lora_read import HEADS, PREFIX, base_digest, read_adapter
+from togi.errors import DataError, UsageError
 from togi.train.files import new_folder
 
-PREFIX = "base_model.model."
-_KEY = re.compile(r"(?P<path>.+)\.lora_(?P<side>[AB])(\.default)?\.weight")
-# Anything set here changes what the adapter computes, and is not LoRA as it stands in this file.
-REFUSED = (
-    "use_dora", "modules_to_save", "lora_bias", "layer_replication", "trainable_token_indices",
-    "target_parameters", "alora_invocation_tokens", "use_qalora", "use_bdlora", "arrow_config",
-    "kasa_config", "velora_config", "monteclora_config", "megatron_config", "loftq_config",
-    "corda_config", "lora_ga_config",
-)  # fmt: skip
-HARMLESS_INITS = (True, False, None, "gaussian", "orthogonal", "eva")  # they leave the base alone
+__all__ = ["base_digest", "load_adapter", "save_adapter"]
 
 
-def base_digest(model: nn.Module) -> str:
-    """Return a digest of the base's weights, the same with and without (unmerged) adapters."""
-    return model_digest(model, skip=lambda name: name.endswith((".lora_A", ".lora_B")))
-
-
-def save_adapter(model: nn.Module, folder: Path, base_name: str) -> None:
+def save_adapter(
+    model: nn.Module, folder: Path, base_name: str, told: Mapping[str, Any] | None = None
+) -> None:
     """Write the model's adapters as a folder that PEFT loads; an older folder is replaced whole.
+
+    A reward model's head is saved beside them, as PEFT saves whole modules.
 
     Args:
         base_name: the base model as a user names it, or its folder.
+        told: more plain values for togi.json, such as how the base was packed.
 
     Raises:
         UsageError: when there are no adapters, or they are merged.
@@ -57,16 +47,30 @@ def save_adapter(model: nn.Module, folder: Path, base_name: str) -> None:
         raise UsageError("the model has no LoRA adapters to save")
     if any(layer.merged for layer in layers.values()):
         raise UsageError("merged adapters cannot be saved", hint="unmerge the model first")
+    heads = [name for name in HEADS if isinstance(getattr(model, name, None), nn.Module)]
     tensors = {}
-    for path, layer in layers.items():
-        for side, weight in (("A", layer.lora_A), ("B", layer.lora_B)):
-            if not weight.isfinite().all():
-                raise DataError("the adapter holds values that are not finite", where=path)
-            tensors[f"{PREFIX}{path}.lora_{side}.weight"] = weight.detach().cpu().contiguous()
+    for path, weight in _weights(model, layers, heads):
+        if not weight.isfinite().all():
+            raise DataError("the adapter holds values that are not finite", where=path)
+        tensors[f"{PREFIX}{path}"] = weight.detach().cpu().contiguous()
     with new_folder(Path(folder)) as fresh:
         save_file(tensors, fresh / "adapter_model.safetensors", metadata={"format": "pt"})
-        _write(fresh / "adapter_config.json", peft_config(model, layers, base_name))
-        _write(fresh / "togi.json", {"base": base_name, "base_digest": base_digest(model)})
+        _write(fresh / "adapter_config.json", peft_config(model, layers, base_name, heads))
+        about = {"base": base_name, "base_digest": base_digest(model), **(told or {})}
+        _write(fresh / "togi.json", about)
+
+
+def _weights(
+    model: nn.Module, layers: Mapping[str, LoraLinear], heads: Sequence[str]
+) -> Iterator[tuple[str, torch.Tensor]]:
+    """Yield what is saved under the names that PEFT gives it."""
+    for path, layer in layers.items():
+        yield f"{path}.lora_A.weight", layer.lora_A
+        yield f"{path}.lora_B.weight", layer.lora_B
+        if layer.lora_magnitude is not None:
+            yield f"{path}.lora_magnitude_vector", layer.lora_magnitude
+    for name in heads:
+        yield f"{name}.weight", model.get_parameter(f"{name}.weight")
 
 
 def _write(file: Path, values: Mapping[str, Any]) -> None:
@@ -74,7 +78,7 @@ def _write(file: Path, values: Mapping[str, Any]) -> None:
 
 
 def peft_config(
-    model: nn.Module, layers: Mapping[str, LoraLinear], base_name: str
+    model: nn.Module, layers: Mapping[str, LoraLinear], base_name: str, heads: Sequence[str] = ()
 ) -> dict[str, Any]:
     """Return adapter_config.json for these layers."""
     rank = Counter(layer.rank for layer in layers.values()).most_common(1)[0][0]
@@ -82,7 +86,7 @@ def peft_config(
     one = next(iter(layers.values()))
     return {
         "peft_type": "LORA",
-        "task_type": "CAUSAL_LM",
+        "task_type": "SEQ_CLS" if heads else "CAUSAL_LM",
         "base_model_name_or_path": base_name,
         "r": rank,
         "lora_alpha": _plain(alpha),
@@ -97,8 +101,8 @@ def peft_config(
         "bias": "none",
         "init_lora_weights": True,
         "inference_mode": True,
-        "use_dora": False,
-        "modules_to_save": None,
+        "use_dora": one.lora_magnitude is not None,
+        "modules_to_save": list(heads) or None,
         "exclude_modules": None,
         "layers_to_transform": None,
         "layers_pattern": None,
@@ -119,160 +123,33 @@ def target_names(model: nn.Module, layers: Mapping[str, LoraLinear]) -> list[str
 def load_adapter(
     model: nn.Module, folder: Path, trainable: bool = False, *, check_base: bool = True
 ) -> list[str]:
-    """Put a saved adapter, ours or PEFT's, on the model.
-
-    The file's own keys say which layers have an adapter, so name lists, regular expressions and
-    layer ranges of the config all come out as they were trained.
+    """Put a saved adapter, ours or PEFT's, on the model; see `togi.align.lora_read.read_adapter`.
 
     Args:
         trainable: train on from there; otherwise everything is frozen.
-        check_base: refuse a base whose weights are not those it was trained on (only folders
-            with a togi.json tell).
+        check_base: refuse a base whose weights are not those it was trained on.
 
     Returns:
         The paths of the adapted layers.
 
     Raises:
-        DataError: for a missing, damaged or pickled file, a feature that is not plain LoRA, a
-            layer that the model lacks, or shapes that do not fit.
+        DataError: what `read_adapter` raises.
         UsageError: for another base, or a model that has adapters already.
     """
-    folder = Path(folder)
-    config = _config(folder)
-    pairs = _pairs(folder)
-    if check_base:
-        _check_base(model, folder)
-    settings = _settings(config, folder)
-    modules = dict(model.named_modules())
-    for path in pairs:
-        if path not in modules:
-            raise DataError(
-                "the model has no such layer", where=path, expected=_near(path, modules)
-            )
-    placements = []
-    for path in (path for path in modules if path in pairs):  # in the model's order
-        pair = pairs[path]
-        rank = pair["A"].shape[0]
-        told = int(by_pattern(path, settings.rank_pattern, settings.rank))
-        if rank != told:
-            found, want = f"rank {rank}", f"rank {told} by {folder / 'adapter_config.json'}"
-            raise DataError("rank and config disagree", where=path, found=found, expected=want)
-        alpha = by_pattern(path, settings.alpha_pattern, settings.alpha)
-        placements.append(Placement(path, rank, alpha))
-    check(model, placements)
-    _check_shapes(modules, pairs)
-    paths = place(model, placements, settings, seed=0)
+    found = read_adapter(model, Path(folder), check_base=check_base)
+    check(model, found.placements)
+    paths = place(model, found.placements, found.settings, seed=0)
     with torch.no_grad():
         for path, layer in lora_layers(model).items():
-            layer.lora_A.copy_(pairs[path]["A"])
-            layer.lora_B.copy_(pairs[path]["B"])
-            layer.lora_A.requires_grad_(trainable)
-            layer.lora_B.requires_grad_(trainable)
+            pair = found.pairs[path]
+            for weight, side in (
+                (layer.lora_A, "A"), (layer.lora_B, "B"), (layer.lora_magnitude, "M"),
+            ):  # fmt: skip
+                if weight is not None:
+                    weight.copy_(pair[side])
+                    weight.requires_grad_(trainable)
+    from togi.align.reward import put_head
+
+    for name, weight in found.heads.items():
+        put_head(model, name, weight, trainable=trainable)
     return paths
-
-
-def _near(path: str, modules: Mapping[str, nn.Module]) -> str:
-    close = nearest(path, modules)
-    return close if close.startswith("did you mean") else "a layer of this model"
-
-
-def _config(folder: Path) -> dict[str, Any]:
-    file = folder / "adapter_config.json"
-    try:
-        config = json.loads(file.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        hint = "give the folder that holds adapter_config.json and adapter_model.safetensors"
-        raise DataError("not an adapter folder", where=str(folder), hint=hint) from error
-    except ValueError as error:
-        raise DataError("not valid JSON", where=str(file), found=str(error)) from error
-    kind = config.get("peft_type")
-    if kind != "LORA":
-        raise DataError("not a LoRA adapter", where=str(file), found=str(kind), expected="LORA")
-    refused = [name for name in REFUSED if config.get(name)]
-    if config.get("bias", "none") != "none":
-        refused.append("bias")
-    if config.get("init_lora_weights", True) not in HARMLESS_INITS:
-        refused.append(f"init_lora_weights={config['init_lora_weights']} (it changes the base)")
-    if refused:
-        hint = "convert it to plain LoRA with PEFT, or merge it there and open the merged model"
-        raise DataError(
-            "the adapter is more than plain LoRA", where=str(file), found=", ".join(refused),
-            hint=hint,
-        )  # fmt: skip
-    return config
-
-
-def _settings(config: Mapping[str, Any], folder: Path) -> Lora:
-    try:
-        return Lora(
-            rank=config.get("r", 8),
-            alpha=config.get("lora_alpha", 8),
-            dropout=config.get("lora_dropout", 0.0),
-            rslora=bool(config.get("use_rslora")),
-            rank_pattern=config.get("rank_pattern") or {},
-            alpha_pattern=config.get("alpha_pattern") or {},
-        )
-    except (UsageError, TypeError) as error:
-        where = str(folder / "adapter_config.json")
-        raise DataError("unusable values", where=where, found=str(error)) from error
-
-
-def _pairs(folder: Path) -> dict[str, dict[str, torch.Tensor]]:
-    file = folder / "adapter_model.safetensors"
-    if not file.exists() and (folder / "adapter_model.bin").exists():
-        raise DataError(
-            "pickled weights are not opened, they can run code",
-            where=str(folder / "adapter_model.bin"),
-            expected=file.name,
-            hint="save the adapter again with safe_serialization=True",
-        )
-    try:
-        tensors = load_file(file)
-    except (OSError, SafetensorError) as error:
-        raise DataError("cannot be read", where=str(file), found=str(error)) from error
-    pairs: dict[str, dict[str, torch.Tensor]] = {}
-    for key, tensor in tensors.items():
-        match = _KEY.fullmatch(key.removeprefix(PREFIX))
-        if match is None:
-            expected = f"{PREFIX}<layer>.lora_A.weight or .lora_B.weight"
-            raise DataError("unknown weights", where=str(file), found=key, expected=expected)
-        pairs.setdefault(match["path"], {})[match["side"]] = tensor
-    for path, pair in pairs.items():
-        if len(pair) != 2:
-            raise DataError("one of lora_A and lora_B is missing", where=f"{file}: {path}")
-    if not pairs:
-        raise DataError("the adapter is empty", where=str(file))
-    return pairs
-
-
-def _check_shapes(
-    modules: Mapping[str, nn.Module], pairs: Mapping[str, Mapping[str, torch.Tensor]]
-) -> None:
-    for path, pair in pairs.items():
-        sides = tuple(modules[path].weight.shape)  # pyright: ignore
-        wide, narrow = reversed(sides) if is_conv1d(modules[path]) else sides
-        rank = pair["A"].shape[0]
-        want = ((rank, narrow), (wide, rank))
-        found = (tuple(pair["A"].shape), tuple(pair["B"].shape))
-        if found != want:
-            told = (f"A {f[0]}, B {f[1]}" for f in (found, want))
-            found_text, want_text = told
-            raise DataError("shapes do not fit", where=path, found=found_text, expected=want_text)
-
-
-def _check_base(model: nn.Module, folder: Path) -> None:
-    file = folder / "togi.json"
-    if not file.exists():
-        return  # an adapter of PEFT: shapes are all there is to compare
-    try:
-        told = json.loads(file.read_text(encoding="utf-8"))
-        base, digest = told["base"], told["base_digest"]
-    except (ValueError, KeyError, TypeError) as error:
-        raise DataError("cannot be read", where=str(file), found=str(error)) from error
-    if digest != base_digest(model):
-        raise UsageError(
-            "the adapter was trained on other weights than this model's",
-            where=str(folder),
-            expected=f"{base} ({digest})",
-            hint="open that base, or load with check_base=False if you know better",
-        )

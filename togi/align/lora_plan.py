@@ -14,6 +14,8 @@ from togi.errors import UsageError, nearest
 from togi.stats.rng import derive
 
 ALL_LINEAR = "all-linear"
+_LAYER = re.compile(r"\.(\d+)\.")
+_RANGE = re.compile(r"-(?P<last_n>\d+)|(?P<first>\d+)(?:-(?P<last>\d+))?")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,6 +36,10 @@ class Lora:
     "all-linear (every linear layer but the output head), names such as q_proj, or one regex."
     rslora: bool = False
     "Scale by alpha / sqrt(rank) instead, which keeps large ranks learning."
+    dora: bool = False
+    "Train the rows' lengths apart from their directions (DoRA); slower."
+    layers: str = ""
+    "Only these decoder layers, such as 20-29 or -10 for the last ten; all by default."
     rank_pattern: Mapping[str, int] = field(default_factory=dict)
     "Other ranks for layers whose name ends so, or matches the regex."
     alpha_pattern: Mapping[str, float] = field(default_factory=dict)
@@ -134,6 +140,36 @@ def _nothing(wanted: str, modules: Mapping[str, nn.Module], hint: str) -> None:
     )
 
 
+def in_layers(paths: Sequence[str], wanted: str) -> list[str]:
+    """Return the paths that lie in the wanted decoder layers, by the first number in each path.
+
+    >>> paths = [f"model.layers.{i}.mlp.up_proj" for i in range(4)]
+    >>> in_layers(paths, "1-2"), in_layers(paths, "-1")
+    (['model.layers.1.mlp.up_proj', 'model.layers.2.mlp.up_proj'], ['model.layers.3.mlp.up_proj'])
+    """
+    if not wanted:
+        return list(paths)
+    numbers = {path: int(match[1]) for path in paths if (match := _LAYER.search(path))}
+    count = max(numbers.values(), default=-1) + 1
+    match = _RANGE.fullmatch(wanted)
+    if match is None:
+        raise UsageError(
+            "not a range of layers", where="lora.layers", found=wanted,
+            expected="such as 20-29, 5, or -10 for the last ten",
+        )  # fmt: skip
+    if match["last_n"]:
+        low, high = count - int(match["last_n"]), count - 1
+    else:
+        low, high = int(match["first"]), int(match["last"] or match["first"])
+    found = [path for path in paths if low <= numbers.get(path, -1) <= high]
+    if not found or high >= count or low < 0:
+        raise UsageError(
+            "the model has no such layers", where="lora.layers", found=wanted,
+            expected=f"layers 0 to {count - 1}" if count else "numbered layers",
+        )  # fmt: skip
+    return found
+
+
 def plan(model: nn.Module, settings: Lora) -> list[Placement]:
     """Return one placement for each targeted layer, checked against the model."""
     _refuse_second(model)
@@ -143,7 +179,7 @@ def plan(model: nn.Module, settings: Lora) -> list[Placement]:
             int(by_pattern(path, settings.rank_pattern, settings.rank)),
             by_pattern(path, settings.alpha_pattern, settings.alpha),
         )
-        for path in targeted(model, settings.targets)
+        for path in in_layers(targeted(model, settings.targets), settings.layers)
     ]
     check(model, placements)
     return placements
@@ -164,10 +200,10 @@ def check(model: nn.Module, placements: Iterable[Placement]) -> None:
         if not is_linear(module):
             found = type(module).__name__
             raise UsageError("not a linear layer", where=where, found=found, expected="Linear")
-        twin = shared.get(id(module.weight))
+        twin = shared.get(id(getattr(module, "weight", None)))
         if placement.path in head or twin:
             raise UsageError(*_why_not(twin), where=where, hint="leave it out of `targets`")
-        rank, small = placement.rank, min(module.weight.shape)  # pyright: ignore
+        rank, small = placement.rank, _smaller_side(module)
         if rank > small:
             raise UsageError(
                 "rank is above the layer's smaller side",
@@ -175,6 +211,12 @@ def check(model: nn.Module, placements: Iterable[Placement]) -> None:
                 found=str(rank),
                 expected=f"at most {small}",
             )
+
+
+def _smaller_side(module: nn.Module) -> int:
+    packed = getattr(module, "weight", None) is None
+    shape = (module.out_features, module.in_features) if packed else module.weight.shape
+    return int(min(shape))  # pyright: ignore
 
 
 def _refuse_second(model: nn.Module) -> None:
@@ -214,6 +256,7 @@ def place(
             alpha=placement.alpha,
             dropout=settings.dropout,
             rslora=settings.rslora,
+            dora=settings.dora,
             generator=torch.Generator().manual_seed(derive(seed, "lora", placement.path)),
         )
         setattr(model.get_submodule(parent), name, layer.train(base.training))

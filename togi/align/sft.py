@@ -38,6 +38,7 @@ class Sft:
     """The SFT objective for `togi.train.loop.train`."""
 
     name = "sft"
+    scores_only = True
 
     def weight(self, item: SftItem) -> float:
         """Return the item's trained tokens."""

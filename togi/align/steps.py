@@ -1,17 +1,24 @@
-"""The recipe's alignment steps: `align.sft`, `align.pairs` and `align.dpo`."""
+"""The recipe's alignment steps: one run for all methods, and `align.pairs`.
+
+What is trained is `opening.py`'s matter, who updates `train.optimizers`' and `mezo.py`'s, towards
+what `methods.py`'s; here the three meet the one training loop.
+"""
 
 from __future__ import annotations
 
-import contextlib
-from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from togi.align.opening import GRADIENTS, open_trained, save_trained, start_of
 from togi.align.settings import (
     DpoSettings,
+    KtoSettings,
     LoraSettings,
+    MetricSettings,
     PairsSettings,
+    PpoStepSettings,
+    RewardSettings,
     SftSettings,
     TrainSettings,
 )
@@ -20,43 +27,101 @@ from togi.step import Work
 
 __all__ = [
     "DpoSettings",
+    "KtoSettings",
     "LoraSettings",
+    "MetricSettings",
     "PairsSettings",
+    "PpoStepSettings",
+    "RewardSettings",
     "SftSettings",
     "TrainSettings",
     "forecast",
-    "run_dpo",
     "run_pairs",
-    "run_sft",
+    "run_train",
 ]
 
+EPS = {"full": 1e-3, "lora": 1e-2, "qlora": 1e-2, "prefix": 1e-1}
+"""How far MeZO perturbs what is trained (Malladi et al. 2023, table 16, and their scripts)."""
+RATES: dict[str, dict[str, float]] = {
+    "full": {"sft": 2e-5, "reward": 1e-5, "": 5e-6},
+    "lora": {"sft": 2e-4, "reward": 1e-4, "": 5e-5},
+    "qlora": {"sft": 2e-4, "reward": 1e-4, "": 5e-5},
+    "prefix": {"sft": 1e-2, "reward": 1e-2, "": 3e-3},
+}
+"""AdamW's highest rate by what is trained and towards what; "" for all other methods."""
+MEZO_RATES = {"full": 1e-6, "lora": 1e-4, "qlora": 1e-4, "prefix": 1e-2}
 
-def run_sft(settings: SftSettings, work: Work) -> dict[str, Any]:
-    """Tune an adapter on responses; outputs `adapter` and the run's figures."""
-    from togi.align.sft import Sft, sft_items
 
-    model = _open(settings, work)
-    items, dropped = sft_items(_rows(work, settings.rows), _renderer(model, settings))
-    return _train(settings, work, model, Sft(), items, dropped)
+def rate_of(settings: TrainSettings, method: str) -> float:
+    """Return the learning rate: the one given, or the one that suits the three axes."""
+    if settings.lr is not None:
+        return settings.lr
+    if settings.optimizer == "mezo":
+        return MEZO_RATES[settings.train]
+    rates = RATES[settings.train]
+    return rates.get(method, rates[""])
 
 
-def run_dpo(settings: DpoSettings, work: Work) -> dict[str, Any]:
-    """Tune an adapter on pairs; outputs `adapter` and the run's figures."""
-    from togi.align.dpo import Dpo, dpo_items, with_reference
+def run_train(settings: TrainSettings, work: Work) -> dict[str, Any]:
+    """Train by any method; outputs `adapter` or `model`, and the run's figures."""
+    from togi.align.alarms import alarms
+    from togi.align.methods import need, prepare
+    from togi.train.loop import train
 
-    model = _open(settings, work)
-    items, dropped = dpo_items(_rows(work, settings.rows), _renderer(model, settings))
-    _need(items, dropped, work)
-    work.say(f"reference: scoring {len(items)} pairs once")
-    items = with_reference(model.model, items, work.folder, model.fingerprint)
-    objective = Dpo(beta=settings.beta, loss=settings.loss)
-    return _train(settings, work, model, objective, items, dropped)
+    model = open_trained(settings, work)
+    ready = prepare(settings, work, model, measure=False)
+    need(ready.items, ready.dropped, work, "train on")
+    items, module = ready.items, model.model
+    if settings.cache_trunk:
+        from togi.align.trunk import with_trunk
+
+        with_trunk(module, ready.objective, items, work.folder, say=work.say)
+    try:
+        summary = train(
+            module, ready.objective, items, config_of(settings, work, ready.objective.name),
+            work.folder, updater=_updater(settings, work, ready.objective.name),
+            judge=_judge(settings, work, model), say=work.say,
+            notes={"dropped": dict(ready.dropped), **axes(settings), **ready.notes},
+        )  # fmt: skip
+    finally:
+        close = getattr(ready.objective, "close", None)
+        if close is not None:
+            close()
+    notes = alarms(work.folder / "metrics.jsonl", ready.objective.name)
+    for note in notes:
+        work.say(note)
+    saved = save_trained(settings, work, model)
+    if isinstance(settings, RewardSettings):
+        _scale(work.folder / next(iter(saved.values())), module, items)
+    return {
+        **saved,
+        "steps": summary.steps,
+        "rows": summary.rows,
+        "seconds": round(summary.seconds, 2),
+        "final_loss": summary.final_loss,
+        "notes": notes,
+    }
+
+
+def axes(settings: TrainSettings) -> dict[str, str]:
+    """Return the two axes beside the method, for the report's figures."""
+    return {"trained": settings.train, "optimizer": settings.optimizer}
+
+
+def _scale(folder: Path, module: Any, items: Sequence[Any]) -> None:
+    """Keep the rewards' mean and deviation on the rows, by which they are scaled in use."""
+    from togi.align.reward import score_all
+    from togi.align.scoring import write_scale
+
+    write_scale(folder, score_all(module, [answer for item in items for answer in item.answers]))
 
 
 def run_pairs(settings: PairsSettings, work: Work) -> dict[str, Any]:
     """Sample the model's own answers and pair them; outputs `rows`."""
     import json
+    from collections import Counter
 
+    from togi.align.methods import counted, rows_of
     from togi.align.pairs import make_pairs
     from togi.align.tuned import open_tuned
     from togi.lm.base import Sampling
@@ -64,15 +129,15 @@ def run_pairs(settings: PairsSettings, work: Work) -> dict[str, Any]:
     from togi.rows.write import write_rows
     from togi.stats.rng import derive, stream
 
-    rows = [row for row in _rows(work, settings.rows) if isinstance(row, Example)]
+    rows = [row for row in rows_of(work, settings.rows) if isinstance(row, Example)]
     if not rows:
         raise DataError("there are no rows with prompt and response", where=settings.rows)
     if settings.limit is not None and len(rows) > settings.limit:
         chosen = stream(work.seed, work.name).choice(len(rows), settings.limit, replace=False)
         rows = [rows[i] for i in sorted(chosen.tolist())]
-    adapter = Path(work.input(settings.start, "adapter")) if settings.start else None
+    start = start_of(work, settings.start)
     model = open_tuned(
-        work.model, adapter=adapter, dtype=settings.dtype, offline=work.offline, say=work.say
+        start.model, adapter=start.adapter, dtype=settings.dtype, offline=work.offline, say=work.say
     )
     sampling = Sampling(
         n=settings.n,
@@ -84,7 +149,7 @@ def run_pairs(settings: PairsSettings, work: Work) -> dict[str, Any]:
     work.say(f"sampling {settings.n} answers to each of {len(rows)} prompts")
     pairs, dropped = make_pairs(model, rows, sampling, unfinished=settings.unfinished)
     if not pairs:
-        raise DataError("no pair is left", where=work.name, found=dict_text(dropped))
+        raise DataError("no pair is left", where=work.name, found=counted(Counter(dropped)))
     n = write_rows(work.folder / "rows.jsonl", pairs)
     about = {
         "understood": f"{n} pairs: real response against the model's own",
@@ -102,16 +167,21 @@ def forecast(settings: TrainSettings, work: Work) -> dict[str, float]:
     Keys: rows, dropped, steps, tokens, tokens_mean and tokens_max of a row, tokens_per_s,
     seconds of all steps, memory_mb of the process at its peak.
     """
+    from togi.align.methods import need, prepare
     from togi.train.forecast import forecast as measured
 
-    model = _open(settings, work)
-    objective, items, dropped = _unreferenced(settings, work, _renderer(model, settings))
-    _need(items, dropped, work)
+    model = open_trained(settings, work)
+    ready = prepare(settings, work, model, measure=True)
+    need(ready.items, ready.dropped, work, "train on")
+    objective, items = ready.objective, ready.items
     costs = [objective.cost(item) for item in items]
-    found = measured(model.model, objective, items, _config(settings, work))
+    found = measured(
+        model.model, objective, items, config_of(settings, work, objective.name), work.folder,
+        updater=_updater(settings, work, objective.name),
+    )  # fmt: skip
     return {
         "rows": len(items),
-        "dropped": sum(dropped.values()),
+        "dropped": sum(ready.dropped.values()),
         "steps": found.steps,
         "tokens": found.tokens,
         "tokens_mean": sum(costs) / len(costs),
@@ -122,56 +192,8 @@ def forecast(settings: TrainSettings, work: Work) -> dict[str, float]:
     }
 
 
-def _unreferenced(
-    settings: TrainSettings, work: Work, renderer: Any
-) -> tuple[Any, list[Any], Counter[str]]:
-    """Return objective and items; DPO's reference counts as zero, which costs the same."""
-    from dataclasses import replace
-
-    from togi.align.dpo import Dpo, dpo_items
-    from togi.align.sft import Sft, sft_items
-
-    rows = _rows(work, settings.rows)
-    if not isinstance(settings, DpoSettings):
-        return Sft(), *sft_items(rows, renderer)
-    pairs, dropped = dpo_items(rows, renderer)
-    zero = [replace(item, reference_chosen=0.0, reference_rejected=0.0) for item in pairs]
-    return Dpo(beta=settings.beta), zero, dropped
-
-
-def _train(
-    settings: TrainSettings,
-    work: Work,
-    model: Any,
-    objective: Any,
-    items: Sequence[Any],
-    dropped: Counter[str],
-) -> dict[str, Any]:
-    from togi.align.lora import save_adapter
-    from togi.train.loop import train
-
-    _need(items, dropped, work)
-    summary = train(
-        model.model,
-        objective,
-        items,
-        _config(settings, work),
-        work.folder,
-        judge=_judge(settings, work, model),
-        say=work.say,
-        notes={"dropped": dict(dropped)},
-    )
-    save_adapter(model.model, work.folder / "adapter", str(model.name))
-    return {
-        "adapter": "adapter",
-        "steps": summary.steps,
-        "rows": summary.rows,
-        "seconds": round(summary.seconds, 2),
-        "final_loss": summary.final_loss,
-    }
-
-
-def _config(settings: TrainSettings, work: Work) -> Any:
+def config_of(settings: TrainSettings, work: Work, method: str) -> Any:
+    """Return the loop's configuration."""
     from togi.stats.rng import derive
     from togi.train.config import TrainConfig
 
@@ -181,11 +203,12 @@ def _config(settings: TrainSettings, work: Work) -> Any:
         epochs=settings.epochs,
         batch=settings.batch,
         micro_tokens=settings.micro_tokens,
-        lr=settings.lr,
+        lr=rate_of(settings, method),
         schedule=settings.schedule,
         warmup=settings.warmup,
         clip=settings.clip,
         weight_decay=settings.weight_decay,
+        optimizer=settings.optimizer if settings.optimizer in GRADIENTS else "adamw",
         seed=derive(work.seed, "train") >> 1,
         save_every=settings.save_every,
         judge_every=settings.judge_every if judged else 0,
@@ -194,53 +217,34 @@ def _config(settings: TrainSettings, work: Work) -> Any:
     )
 
 
-def _open(settings: TrainSettings, work: Work) -> Any:
-    """Open the model with the adapter to train, and put the frozen weights out of reach."""
-    from togi.align.lora import Lora, add_lora
-    from togi.align.tuned import open_local
-    from togi.stats.rng import derive
+def _updater(settings: TrainSettings, work: Work, method: str) -> Any:
+    """Return what makes the updater; None for the gradient's."""
+    if settings.optimizer != "mezo":
+        return None
+    from togi.align.mezo import Mezo, MezoUpdater
 
-    start = work.input(settings.start, "adapter") if settings.start else None
-    model = open_local(
-        work.model,
-        adapter=None if start is None else Path(start),
-        dtype=settings.dtype,
-        offline=work.offline,
-        say=work.say,
-    )
-    if start is None:
-        lora = settings.lora
-        targets = lora.targets if isinstance(lora.targets, str) else tuple(lora.targets)
-        add_lora(
-            model.model,
-            Lora(**{**lora.model_dump(), "targets": targets}),
-            seed=derive(work.seed, "lora") >> 1,
-        )
-    return model
+    mezo = settings.mezo
+    eps = EPS[settings.train] if mezo.eps is None else mezo.eps
+    own = Mezo(eps=eps, draw=mezo.draw, directions=mezo.directions)
+    config = config_of(settings, work, method)
 
+    def make(module: Any, folder: Path) -> Any:
+        return MezoUpdater(module, folder, config=config, settings=own)
 
-def _renderer(model: Any, settings: TrainSettings) -> Any:
-    from togi.rows.chat import Renderer
-
-    longest = min(settings.max_tokens, model.longest)
-    return Renderer(model.tokenizer, max_tokens=longest, too_long=settings.too_long, end_plain=True)
-
-
-def _rows(work: Work, ref: str) -> Iterator[Any]:
-    from togi.rows.read import read_rows
-
-    return iter(read_rows(work.input(ref, "rows"), offline=work.offline))
+    return make
 
 
 def _judge(settings: TrainSettings, work: Work, model: Any) -> Any:
     """Return a judge of held-out loss in nats a token, or None."""
     if settings.judge_rows is None or not settings.judge_every:
         return None
+    from togi.align.methods import need, renderer_of, rows_of
     from togi.align.sft import sft_items
     from togi.lm.forward import stream_scores
 
-    items, dropped = sft_items(_rows(work, settings.judge_rows), _renderer(model, settings))
-    _need(items, dropped, work, purpose="judge by")
+    rows = rows_of(work, settings.judge_rows)
+    items, dropped = sft_items(rows, renderer_of(model, settings))
+    need(items, dropped, work, "judge by")
     requests = [item.request for item in items[: settings.judge_limit]]
 
     def judge(module: Any, step: int) -> Mapping[str, float]:
@@ -251,27 +255,3 @@ def _judge(settings: TrainSettings, work: Work, model: Any) -> Any:
         return {"loss": total / count}
 
     return judge
-
-
-def _need(
-    items: Sequence[Any], dropped: Counter[str], work: Work, purpose: str = "train on"
-) -> None:
-    if not items:
-        raise DataError(
-            f"no row is left to {purpose}",
-            where=work.name,
-            found=dict_text(dropped) or "an empty data set",
-            hint="raise max_tokens, or look at the rows that were dropped",
-        )
-    if dropped:
-        with contextlib.suppress(OSError):
-            work.say(f"rows to {purpose}, left out: {dict_text(dropped)}")
-
-
-def dict_text(counts: Mapping[str, int]) -> str:
-    """Say counts in one line.
-
-    >>> dict_text({"too long": 2})
-    '2 too long'
-    """
-    return ", ".join(f"{n} {reason}" for reason, n in counts.items())

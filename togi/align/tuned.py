@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -21,9 +22,12 @@ def open_tuned(
 ) -> LanguageModel:
     """Open a model by catalogue name, hub id, folder or endpoint, and put an adapter on it.
 
+    An adapter that was trained on a packed base (QLoRA) gets that base packed the same way, so
+    that it answers as it was trained.
+
     Args:
         spec: as `togi.lm.open.open_model` takes it.
-        adapter: a LoRA adapter's folder in PEFT's layout.
+        adapter: an adapter's folder in PEFT's layout: LoRA, DoRA or a prefix.
         dtype: "auto", "bfloat16" or "float32"; local models only.
         offline: refuse to fetch anything.
         trainable: leave the adapter's weights open for training.
@@ -32,9 +36,19 @@ def open_tuned(
     Raises:
         UsageError: an adapter for an endpoint, whose weights are out of reach.
     """
-    from togi.lm.open import open_model
+    from togi.lm.open import ENDPOINT, open_model
 
-    model = open_model(spec, dtype=dtype, offline=offline, say=say)
+    packed = packing_of(adapter)
+    if packed and not spec.startswith(ENDPOINT):
+        from togi.align.nf4_model import open_nf4
+        from togi.lm.catalogue import resolve
+
+        folder = resolve(spec, offline=offline, say=say)
+        model: LanguageModel = open_nf4(
+            folder, name=spec, dtype=dtype, block=packed["block"], double=packed["double"], say=say
+        )
+    else:
+        model = open_model(spec, dtype=dtype, offline=offline, say=say)
     if adapter is None:
         return model
     if not isinstance(model, LocalModel):
@@ -44,11 +58,49 @@ def open_tuned(
             found=str(adapter),
             hint="load the adapter into the server and name its model, or use local weights",
         )
-    from togi.align.lora import load_adapter
-
-    load_adapter(model.model, adapter, trainable=trainable)
-    model.digest += "+" + folder_digest(adapter)
+    put_adapter(model, adapter, trainable=trainable)
     return model
+
+
+def put_adapter(model: LocalModel, adapter: Path, *, trainable: bool = False) -> None:
+    """Put a saved adapter on an open model, whatever its kind."""
+    if kind_of(adapter) == "PREFIX_TUNING":
+        from togi.align.prefix import load_prefix
+
+        load_prefix(model.model, adapter, trainable=trainable)
+    else:
+        from togi.align.lora import load_adapter
+
+        load_adapter(model.model, adapter, trainable=trainable)
+    model.digest += "+" + folder_digest(adapter)
+
+
+def kind_of(adapter: Path) -> str:
+    """Return an adapter's kind as PEFT names it, "" where its config does not tell."""
+    return str(_json(adapter / "adapter_config.json").get("peft_type", ""))
+
+
+def packing_of(adapter: Path | None) -> dict[str, int]:
+    """Return how the base was packed while an adapter was trained; empty for a plain base."""
+    packed = {} if adapter is None else _json(adapter / "togi.json").get("packed")
+    return packed if isinstance(packed, dict) else {}
+
+
+def _json(file: Path) -> dict[str, object]:
+    try:
+        found = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}  # whoever reads it for its own sake says what is wrong
+    return found if isinstance(found, dict) else {}
+
+
+def merge_in(model: LocalModel) -> None:
+    """Fold a LoRA adapter into the weights for good; the layers are ordinary ones again."""
+    from togi.align.lora import merge, unload
+
+    merge(model.model, keep=False)
+    unload(model.model)
+    model.digest += "+merged"
 
 
 def open_local(

@@ -123,12 +123,17 @@ def _torch() -> Iterator[Finding]:
 
 
 def _bfloat16() -> Finding:
-    from togi.lm.levers import bfloat16_is_native, processor_flags
+    """Say which format is used, and where a measurement does not bear it out."""
+    from togi.lm.levers import bfloat16_pays, measured_bfloat16, processor_flags
 
     flags = ", ".join(sorted(processor_flags() & set(CPU_FLAGS)))
-    if bfloat16_is_native():
-        return Finding("bfloat16", "ok", f"native here ({flags})" if flags else "native here")
-    return Finding("bfloat16", "ok", "not native here: frozen weights stay in float32")
+    pays, gain = bfloat16_pays(), measured_bfloat16()
+    told = f"measured {gain:.1f} times float32's speed" + (f" ({flags})" if flags else "")
+    used = "frozen weights are bfloat16" if pays else "frozen weights stay in float32"
+    if (pays and gain < 0.9) or (not pays and gain > 1.5):
+        other = "float32" if pays else "bfloat16"
+        return Finding("bfloat16", "warn", f"{used}, but {told}", f"give dtype: {other}")
+    return Finding("bfloat16", "ok", f"{used}; {told}")
 
 
 def _cache(verify: bool) -> Iterator[Finding]:

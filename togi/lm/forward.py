@@ -63,12 +63,17 @@ def prefix_of(model: Any) -> tuple[tuple[int, ...], dict[int, tuple[Tensor, Tens
     return ((), {}) if prefix is None else (prefix.ids, prefix.stem())
 
 
-def hidden_states(model: Any, packed: attention.PackedTree) -> Tensor:
-    """Return the last hidden states [T, width] of a packed tree's new nodes."""
-    tree = packed.tree
-    device = device_of(model)
+def hidden_states(model: Any, packed: attention.PackedTree, lower: Tensor | None = None) -> Tensor:
+    """Return the last hidden states [T, width] of a packed tree's new nodes.
+
+    `lower` [T, width] is what enters the model's layers in the place of embedded tokens.
+    """
+    tree, device = packed.tree, device_of(model)
+    asked = {"input_ids": torch.from_numpy(tree.tokens).to(device)[None]}
+    if lower is not None:
+        asked = {"inputs_embeds": lower.to(device)[None]}
     out = model.base_model(
-        input_ids=torch.from_numpy(tree.tokens).to(device)[None],
+        **asked,
         position_ids=torch.from_numpy(tree.positions).to(device)[None],
         tree=packed,
         use_cache=False,
@@ -80,6 +85,22 @@ def hidden_states(model: Any, packed: attention.PackedTree) -> Tensor:
             hint="serve it behind an OpenAI-compatible endpoint and judge that",
         )
     return out.last_hidden_state[0]
+
+
+def tree_states(
+    model: Any, tree: TokenTree, packed: attention.PackedTree, sequences: Sequence[tuple[int, ...]]
+) -> Tensor:
+    """Return the last hidden states of a tree made of these sequences.
+
+    Where the model's attribute `trunk` (a `togi.lm.trunk.FrozenTrunk`) knows them all, only the
+    layers above it run.
+    """
+    trunk = getattr(model, "trunk", None)
+    lower = None if trunk is None else trunk.states(tree, sequences)
+    if lower is None:
+        return hidden_states(model, packed)
+    with trunk.upper(model):
+        return hidden_states(model, packed, lower)
 
 
 def answer_scores(
@@ -98,9 +119,11 @@ def answer_scores(
         return own(requests)
     ids, stem = prefix_of(model)
     requests = [behind(ids, request) for request in requests]
-    tree = build([r.ids[:-1] for r in requests], ids)
+    sequences = [r.ids[:-1] for r in requests]
+    tree = build(sequences, ids)
     packed = attention.pack(tree, device_of(model), stem=stem, dense=dense)
-    return _score(model, tree, packed, requests, temperature)
+    hidden = tree_states(model, tree, packed, sequences)
+    return _score(model, tree, hidden, requests, temperature)
 
 
 def behind(ids: tuple[int, ...], request: Request) -> Request:
@@ -118,9 +141,9 @@ def last_states(model: Any, sequences: Sequence[Sequence[int]]) -> Tensor:
     Sequences with a common beginning, such as several answers to one prompt, share it.
     """
     ids, stem = prefix_of(model)
-    tree = build([(*ids, *sequence) for sequence in sequences], ids)
-    device = device_of(model)
-    hidden = hidden_states(model, attention.pack(tree, device, stem=stem))
+    whole = [(*ids, *sequence) for sequence in sequences]
+    tree, device = build(whole, ids), device_of(model)
+    hidden = tree_states(model, tree, attention.pack(tree, device, stem=stem), whole)
     ends = [int(tree.nodes(i)[-1]) - tree.stem for i in range(len(sequences))]
     return hidden[torch.tensor(ends, device=device)]
 
@@ -153,7 +176,8 @@ def stream_scores(
         carried = following > len(ids)
         packed = attention.pack(tree, device, stem=kept, keep=carried)
         with torch.no_grad():
-            scores = _score(model, tree, packed, [requests[i] for i in pack], temperature)
+            hidden = hidden_states(model, packed)
+            scores = _score(model, tree, hidden, [requests[i] for i in pack], temperature)
         kept = soft
         if carried:
             last = torch.from_numpy(tree.nodes(len(pack) - 1, end=following)).to(device)
@@ -182,13 +206,12 @@ def _stem_length(requests: Sequence[Request], pack: list[int], shared: int) -> i
 def _score(
     model: Any,
     tree: TokenTree,
-    packed: attention.PackedTree,
+    hidden: Tensor,
     requests: Sequence[Request],
     temperature: float,
 ) -> AnswerScores:
     import numpy as np
 
-    hidden = hidden_states(model, packed)
     nodes = [tree.nodes(i, r.start - 1) - tree.stem for i, r in enumerate(requests)]
     targets = np.concatenate([np.asarray(r.ids[r.start :], dtype=np.int64) for r in requests])
     owner = np.repeat(np.arange(len(requests)), [len(n) for n in nodes])

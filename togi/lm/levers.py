@@ -3,7 +3,7 @@
 1. `torch.set_float32_matmul_precision`: on some processors "high" or "medium" takes float32
    products off a slow path at full precision, on others it really rounds them. A setting is used
    only if its products are as exact as float32's own and clearly faster, on every device at hand.
-2. bfloat16 for frozen weights, where the processor has instructions for it (or a GPU is there).
+2. bfloat16 for frozen weights, where it is the faster format (or a GPU is there).
 3. glibc's allocator gives blocks above 32 MB back to the system at every free, and each new one
    pays page faults again; told not to, it keeps them.
 """
@@ -14,7 +14,7 @@ import ctypes
 import platform
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import asdict, dataclass
 from functools import cache
 from typing import Any
@@ -48,7 +48,7 @@ def apply_levers(say: Callable[[str], None] = print) -> dict[str, Any]:
 
     Returns:
         `Levers` as a dict: the precision chosen and how much faster it measured, whether
-        bfloat16 has its own instructions, whether the allocator keeps large blocks, threads.
+        bfloat16 is the faster format, whether the allocator keeps large blocks, threads.
     """
     if not _applied:
         precision, speedup = choose_precision()
@@ -56,7 +56,7 @@ def apply_levers(say: Callable[[str], None] = print) -> dict[str, Any]:
         found = Levers(
             float32_matmul_precision=precision,
             float32_speedup=round(speedup, 2),
-            bfloat16=bfloat16_is_native(),
+            bfloat16=bfloat16_pays(),
             allocator_keeps=keep_large_blocks(),
             threads=torch.get_num_threads(),
         )
@@ -70,9 +70,9 @@ def words(levers: Levers) -> str:
 
     >>> words(Levers(float32_matmul_precision="medium", float32_speedup=1.7, bfloat16=True,
     ...              allocator_keeps=True, threads=2))
-    '2 threads; bfloat16 in hardware; float32 products by "medium" (1.7 times faster, as exact)'
+    '2 threads; bfloat16 is faster; float32 products by "medium" (1.7 times faster, as exact)'
     """
-    bfloat16 = "bfloat16 in hardware" if levers.bfloat16 else "no bfloat16 in hardware: float32"
+    bfloat16 = "bfloat16 is faster" if levers.bfloat16 else "bfloat16 brings nothing: float32"
     precision = levers.float32_matmul_precision
     product = f'float32 products by "{precision}"'
     if precision != "highest":
@@ -136,31 +136,64 @@ def _race(names: list[str]) -> dict[str, float]:
 
 
 @cache
-def bfloat16_is_native() -> bool:
-    """Whether a GPU or the processor multiplies bfloat16 by its own instructions.
+def bfloat16_pays() -> bool:
+    """Whether products of bfloat16 are faster than float32's: on a GPU, or on this processor.
 
-    Read from what the processor says it has (AVX512-BF16, AMX, Arm's bf16), not measured, so
-    that the same machine always computes in the same numbers. oneDNN's own answer is asked too:
-    where it lacks the kernels, the instructions do not help.
+    Read from what the processor says it is, not measured, so that the same machine always
+    computes in the same numbers (`togi doctor` measures, and says where the two disagree).
+    oneDNN's own answer is asked too: where it lacks the kernels, the instructions do not help.
     """
     if torch.cuda.is_available():
         return torch.cuda.is_bf16_supported(including_emulation=False)
-    flags = processor_flags()
-    has = bool(flags & {"avx512_bf16", "amx_bf16", "bf16"})
-    return has and bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
+    fast = by_flags(processor_flags(), processor_maker())
+    return fast and bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
+
+
+def by_flags(flags: Collection[str], maker: str) -> bool:
+    """Whether a processor's bfloat16 products outrun its float32 ones.
+
+    AMX and Arm's bf16 do. AVX512-BF16 multiplies 32 pairs an instruction, twice a float32 one's;
+    AMD starts one of either in a cycle, Intel one of these but two of float32, so that without
+    AMX nothing is won there (measured on Emerald Rapids without AMX: 169 against 320 GFLOP/s).
+
+    >>> by_flags({"avx512_bf16"}, "AuthenticAMD"), by_flags({"avx512_bf16"}, "GenuineIntel")
+    (True, False)
+    """
+    if {"amx_bf16", "bf16"} & set(flags):
+        return True
+    return "avx512_bf16" in flags and maker == "AuthenticAMD"
+
+
+def measured_bfloat16() -> float:
+    """Return how many times faster a bfloat16 product is than float32's here, measured."""
+    x, w = _operands("cpu", rows=512)
+    seconds = dict.fromkeys((torch.bfloat16, torch.float32), float("inf"))
+    pairs = {kind: (x.to(kind), w.to(kind).t()) for kind in seconds}
+    for _ in range(ROUNDS):
+        for kind, (a, b) in pairs.items():
+            began = time.perf_counter()
+            _ = a @ b
+            seconds[kind] = min(seconds[kind], time.perf_counter() - began)
+    return seconds[torch.float32] / seconds[torch.bfloat16]
 
 
 def processor_flags() -> frozenset[str]:
     """Return the instruction sets that Linux names; empty where nothing tells."""
+    return frozenset((_cpuinfo("flags") or _cpuinfo("Features")).split())
+
+
+def processor_maker() -> str:
+    """Return the processor's maker as Linux names it; "" where nothing tells."""
+    return _cpuinfo("vendor_id")
+
+
+def _cpuinfo(wanted: str) -> str:
     try:
         with open("/proc/cpuinfo", encoding="utf-8") as lines:
             named = (line.split(":", 1) for line in lines if ":" in line)
-            for key, value in named:
-                if key.strip() in ("flags", "Features"):
-                    return frozenset(value.split())
+            return next((value.strip() for key, value in named if key.strip() == wanted), "")
     except OSError:
-        pass
-    return frozenset()
+        return ""
 
 
 def keep_large_blocks() -> bool:

@@ -124,10 +124,10 @@ class LocalModel:
 
         ids = [self.renderer.prompt_ids(p) for p in prompts]
         self._fits(max(map(len, ids), default=0))
-        ends = self.stop_ids | self._turn_ends(prompts)
+        ends = self.stop_ids | self.turn_ends(prompts)
         return generate(self.model, self.tokenizer, ids, sampling, ends, longest=self.longest)
 
-    def _turn_ends(self, prompts: Sequence[Prompt]) -> set[int]:
+    def turn_ends(self, prompts: Sequence[Prompt]) -> set[int]:
         """Return the token that ends the assistant's turn; base models often do not name it.
 
         Training ends each answer with it, so an answer that is drawn must end there too.
@@ -229,7 +229,7 @@ def _device(device: str) -> torch.device:
 
 
 def _dtype(dtype: str, device: torch.device) -> tuple[torch.dtype, str]:
-    from togi.lm.levers import bfloat16_is_native
+    from togi.lm.levers import bfloat16_pays
 
     named = {"bfloat16": torch.bfloat16, "float32": torch.float32, "float64": torch.float64}
     if dtype in named:
@@ -239,11 +239,11 @@ def _dtype(dtype: str, device: torch.device) -> tuple[torch.dtype, str]:
             f"dtype must be auto, bfloat16, float32 or float64, got {dtype!r}", where="model"
         )
     if device.type == "cpu":
-        fast = bfloat16_is_native()
+        fast = bfloat16_pays()
         return (
-            (torch.bfloat16, "this processor multiplies bfloat16 natively")
+            (torch.bfloat16, "the faster format on this processor")
             if fast
-            else (torch.float32, "this processor has no fast bfloat16")
+            else (torch.float32, "bfloat16 is not faster on this processor")
         )
     return torch.bfloat16, "native on this device"
 

@@ -25,14 +25,14 @@ from togi.train.files import write_text
 from togi.train.interrupt import Interrupts
 from togi.train.judging import Judge, Judging, kept_random
 from togi.train.metrics import MetricsLog
-from togi.train.objective import Objective, state_of, updates_of
+from togi.train.objective import Objective, rewind, state_of, told_of, updates_of
 from togi.train.packing import step_rows
 from togi.train.progress import Bar
 from togi.train.schedule import learning_rate
 from togi.train.update import GradientUpdater, MakeUpdater, Update, merged, row_name
 
 
-def train(
+def train(  # noqa: PLR0913 - four of them by name only
     model: torch.nn.Module,
     objective: Objective[Any],
     items: Sequence[Any],
@@ -155,6 +155,7 @@ class _Run:
             self.judging.state |= found.state["judging"]
             self.fresh = False
         self.updater.rewind(self.step)
+        rewind(self.objective, self.step)
         self.log = MetricsLog(
             self.folder / "metrics.jsonl", after=None if self.fresh else self.step
         )
@@ -193,6 +194,7 @@ class _Run:
             "step": self.step, "loss": done.loss, "lr": lr, "grad_norm": done.grad_norm,
             "tokens": self.tokens, "tokens_per_s": done.tokens / (now - began),
             "seconds": self.elapsed(), "memory_mb": memory_mb(), **done.measures,
+            **told_of(self.objective),
         }  # fmt: skip
         judged = self.judging(self.model, self.step) if self.judging.due(self.step) else {}
         if judged or self.step % config.log_every == 0 or self.step == self.steps:
@@ -276,7 +278,8 @@ class _Run:
         self.log.add(line)
 
     def close(self) -> None:
-        """Close the log."""
+        """Close the log and the updater."""
+        self.updater.close()
         if self.log is not None:
             self.log.close()
 

@@ -64,6 +64,10 @@ class Updater(Protocol):
         """Forget what was written of updates after that step (a resumed run makes them again)."""
         ...
 
+    def close(self) -> None:
+        """Close what is open."""
+        ...
+
 
 MakeUpdater = Callable[[torch.nn.Module, Path], Updater]
 """Makes an updater for a model whose run lies in a folder."""
@@ -201,6 +205,9 @@ class GradientUpdater:
 
     def rewind(self, step: int) -> None:
         """Do nothing: nothing is written by the update."""
+
+    def close(self) -> None:
+        """Do nothing: nothing is open."""
 
 
 def not_finite(problem: str, rows: Sequence[str]) -> NoReturn:
