@@ -22,5 +22,13 @@ class Entry(NamedTuple):
     model: bool = False
 
 
-ENTRIES: dict[str, Entry] = {}
+ENTRIES: dict[str, Entry] = {
+    "rater_disagreement": Entry(
+        title="A majority vote hides how divided people are",
+        source="Aroyo et al. 2023, DICES, arXiv 2306.11247",
+        claim="A single label by majority throws away how divided raters are on an item, and that"
+        " disagreement is signal: it repeats among other raters.",
+        minutes=1,
+    ),
+}
 """Name of an entry, which is also its module's, to what it is about."""
