@@ -239,7 +239,8 @@ def _measured(estimates: dict[str, Estimate], axes: list[dict[str, Any]]) -> str
     text = (
         f"Reduced to its majority, half of the raters predicts the other half worse by "
         f"{told(loss)} nats a rating, on contested items ({told(share)} of all) by "
-        f"{told(divided)}; how divided the two halves are on an item agrees with a rank correlation of {told(repeats)}."
+        f"{told(divided)}; how divided the two halves are on an item agrees with a rank "
+        f"correlation of {told(repeats)}."
     )
     named = [axis for axis in axes if not math.isnan(axis["q"])]
     if named:
