@@ -32,7 +32,8 @@ WORDS = {
     " is what chance gives.",
     "contested": "Share of items whose leading label has less than the bound's share of raters.",
     "people": "One random half of an item's raters predicts the other half.",
-    "vote": "The same half's leading label alone, with the certainty that suits it best.",
+    "vote": "The same half's leading label alone, read as what the other halves say on average"
+    " where that label leads.",
     "above people": "A model's score minus the people's, against the same halves of raters.",
     "AQS": "CrowdTruth's quality of a label: how well one rater's use of it predicts another's.",
 }

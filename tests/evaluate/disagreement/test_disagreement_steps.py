@@ -209,9 +209,9 @@ def test_counts_alone_have_no_groups_and_no_raters(tmp_path: Path):
     assert "people" not in outputs
     assert told["positive"] == "neither"
     assert told["agreement"]["alpha"]["n"] == 24_783
-    # of three raters one predicts two: all that he can say is a vote
+    # of three raters one predicts two: all that he can say is a vote, so a vote loses nothing
     loss = told["against"]["vote_above_people"]["cross_entropy"]
-    assert abs(loss["mean"]) < 0.005
+    assert -0.06 < loss["mean"] < 0
 
 
 def test_one_item_and_constant_labels(tmp_path: Path):

@@ -27,8 +27,8 @@ Told = dict[str, dict[str, Any]]
 
 ABOUT = (
     "People: one half of an item's raters predicts the other half, averaged over random halves "
-    "and smoothed evenly as suits best. Vote: the same half's leading label alone, with the "
-    "certainty that suits best. Models are "
+    "and drawn a little towards all items' shares, as suits best. Vote: the same half's leading "
+    "label alone, read as what the other halves say on average where it leads. Models are "
     "scored against the same halves, so a model at 0 above people is as near to the raters as "
     "half of them are to the other half. Intervals are over items."
 )

@@ -25,7 +25,7 @@ FLOOR = 1e-6
 "Least probability that a prediction is read with: a label it excludes costs 13.8 nats."
 SPLITS = 200
 PRIORS = (0.1, 0.2, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0)
-"Ratings, spread evenly over the labels, of which the best number is added to half of the raters."
+"Ratings, spread as all ratings are, of which the best number is added to half of the raters."
 SUMS = 1e-3
 "How far a distribution's sum may be from 1."
 
@@ -131,13 +131,12 @@ class Against:
     """Scores against the same halves of the raters, item by item: measure -> (items,).
 
     Attributes:
-        people: one half of the raters predicts the other half, with `prior` ratings spread
-            evenly over the labels, so that no label is impossible.
-        majority: the same half's leading label alone, with the best single certainty for all
-            items: all that is left of the half after a majority vote.
+        people: one half of the raters predicts the other half; to its votes `prior` ratings are
+            added that are spread as all ratings are.
+        majority: the same half's leading label alone, read as the mean of what the other halves
+            say where that label leads: all that a majority vote tells.
         models: model -> its scores against those other halves.
-        prior: the number of ratings that suits best for all items, of `PRIORS`; so people and
-            vote have one number each that is set to their favour.
+        prior: the number of ratings that suits best for all items, of `PRIORS`.
     """
 
     people: dict[str, Floats]
@@ -146,22 +145,30 @@ class Against:
     prior: float
 
 
-def best_prior(counts: NDArray[np.int64], rng: np.random.Generator) -> float:
-    """Return how many ratings, spread evenly, make one half predict the other best.
+def smoothed(counts: NDArray[np.int64], prior: float, usual: Floats) -> Floats:
+    """Return an item's shares with `prior` ratings added that are spread as `usual` says.
+
+    >>> smoothed(np.array([[2, 0]]), 2.0, np.array([0.5, 0.5])).tolist()
+    [[0.75, 0.25]]
+    """
+    whole = counts + prior * usual
+    return whole / whole.sum(axis=1, keepdims=True)
+
+
+def best_prior(counts: NDArray[np.int64], usual: Floats, rng: np.random.Generator) -> float:
+    """Return how many added ratings make one half predict the other best.
 
     >>> from togi.stats.rng import stream
-    >>> best_prior(np.array([[40, 0], [0, 40]]), stream(0))
+    >>> best_prior(np.array([[40, 0], [0, 40]]), np.array([0.5, 0.5]), stream(0))
     0.1
     """
     first = half(counts, rng)
     target = shares(counts - first)
-    labels, known = counts.shape[1], np.isfinite(target).all(axis=1)
-    if not known.any():
+    if not len(counts):
         return 1.0
 
     def cost(prior: float) -> float:
-        q = shares(first[known], prior=prior / labels)
-        return float(scores(target[known], q)["cross_entropy"].mean())
+        return float(scores(target, smoothed(first, prior, usual))["cross_entropy"].mean())
 
     return min(PRIORS, key=cost)
 
@@ -186,11 +193,12 @@ def against_people(
     >>> sure = {"sure": np.array([[0.0, 1.0]])}
     >>> found = against_people(np.array([[0, 10]]), sure, stream(0), splits=10)
     >>> round(float(found.people["js"][0]), 3), float(found.models["sure"]["js"][0])
-    (0.005, 0.0)
+    (0.0, 0.0)
     """
     table = checked_counts(counts).astype(np.int64)
     rated = table.sum(axis=1) >= 2
-    prior = best_prior(table[rated], rng)
+    usual = table.sum(axis=0) / max(1, int(table.sum()))
+    prior = best_prior(table[rated], usual, rng)
     sums: dict[str, dict[str, Floats]] = {}
 
     def add(name: str, found: dict[str, Floats]) -> None:
@@ -201,7 +209,7 @@ def against_people(
     for _ in range(splits):
         first = half(table, rng)
         target = shares(table - first)
-        add("people", scores(target, shares(first, prior=prior / table.shape[1])))
+        add("people", scores(target, smoothed(first, prior, usual)))
         add("majority", scores(target, _vote(first, target)))
         for name, q in models.items():
             add(f"model {name}", scores(target, q))
@@ -210,16 +218,15 @@ def against_people(
 
 
 def _vote(first: NDArray[np.int64], target: Floats) -> Floats:
-    """Return the leading label's certainty, the same for all items, the rest spread evenly.
+    """Return what the leading label of a half tells: the mean of the targets where it leads.
 
-    The certainty is the one that suits the targets best: the share of their ratings that the
-    votes meet. So nothing is lost to an over-confident vote, only to the vote itself.
+    The means are taken over the very targets that are predicted, which is to the vote's favour.
     """
     vote = plurality(first)
-    met = (target * vote).sum(axis=1)
-    sure = float(np.nanmean(met)) if np.isfinite(met).any() else math.nan
-    labels = first.shape[1]
-    return sure * vote + (1 - sure) / max(1, labels - 1) * (1 - vote)
+    known = np.isfinite(vote).all(axis=1) & np.isfinite(target).all(axis=1)
+    size = vote[known].sum(axis=0)
+    means = vote[known].T @ target[known] / np.maximum(size, 1e-12)[:, None]
+    return vote @ means
 
 
 def threshold_curve(p: Floats, q: Floats, label: int) -> list[dict[str, float]]:
