@@ -101,7 +101,8 @@ def human_ceiling(
 ) -> tuple[dict[str, float], dict[str, float]]:
     """Return how half of the people predict the other half, and how q predicts the same halves.
 
-    The halves are drawn by the sample's name, so that every model meets the same ones.
+    The halves are drawn by the sample's name, so that every model meets the same ones. To a half
+    one rating is added that is spread evenly, as a single sample knows nothing of the others.
     """
     many = np.tile(counts, (SPLITS, 1))
     first = half(many, stream(0, "distribution", name))
@@ -121,8 +122,10 @@ def _read(asking: Asking, sample: Sample, replies: Sequence[Scored]) -> Answer:
     vote = plurality((p if counts is None else counts)[None])[0]
     best = (q == q.max()) / max(1, (q == q.max()).sum())
     numbers["majority"] = float((vote * best).sum()) if np.isfinite(q).all() else math.nan
-    known = counts is not None and counts.sum() >= 2 and np.isfinite(q).all()
-    people, model = human_ceiling(counts, q, sample.id) if known else ({}, {})  # type: ignore[arg-type]
+    people: dict[str, float] = {}
+    model: dict[str, float] = {}
+    if counts is not None and counts.sum() >= 2 and np.isfinite(q).all():
+        people, model = human_ceiling(counts, q, sample.id)
     for name in BESIDE:
         numbers[f"human_{name}"] = people.get(name, math.nan)
         numbers[f"above_human_{name}"] = model.get(name, math.nan) - people.get(name, math.nan)

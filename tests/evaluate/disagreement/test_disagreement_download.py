@@ -94,6 +94,16 @@ def test_the_papers_raters(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
         load(str(synthetic_dices(tmp_path / "own.csv")), Reading(raters="paper"))
 
 
+def test_togi_fetch_brings_what_the_recipe_names(tmp_path: Path, monkeypatch, capsys):
+    from togi.commands.fetch import _source
+
+    monkeypatch.setattr(download, "fetch", lambda wanted: tmp_path / wanted.name)
+    _source("dices:990")
+    assert "dices:990: " in capsys.readouterr().out
+    with pytest.raises(UsageError, match=r"no such data set.*'dices:990'"):
+        _source("dices:991")
+
+
 def test_what_is_pinned():
     assert DICES["dices:350"].sha256.startswith("63cb8620eb04e64957f9")
     assert {wanted.size for wanted in DICES.values()} == {31_143_485, 50_399_432}

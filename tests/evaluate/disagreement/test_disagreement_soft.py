@@ -215,6 +215,9 @@ def test_threshold_curve_by_hand():
     [
         ([0.5, 0.4], r"do not add up to 1. Found: a sum of 0.9. Next: normalise them first"),
         ([0.5], "not a distribution"),
+        (["half", "half"], "not a distribution"),
+        ([[0.5], 0.5], "not a distribution"),
+        (None, "not a distribution"),
         ([1.5, -0.5], "numbers of at least 0"),
         ([math.nan, 1.0], "not a distribution"),
     ],

@@ -159,7 +159,7 @@ def model_told(
             entropy(q[answered]), entropy(p[answered]), how
         ).as_dict(),
         "thresholds": threshold_curve(p, q, how.positive),
-        "groups": groups_told(ratings, q, axes, how),
+        "groups": by_group_told(ratings, q, axes, how),
     }
     return told
 
@@ -187,7 +187,7 @@ def rank_correlation(one: Floats, two: Floats, how: Judging) -> Estimate:
     return smooth_estimate(rows, statistic, most=1.0, draws=how.draws, seed=how.seed)
 
 
-def groups_told(
+def by_group_told(
     ratings: Ratings, q: Floats, axes: Mapping[str, Sequence[str]], how: Judging
 ) -> list[dict[str, Any]]:
     """Return, axis by axis, the scores against each group's own shares and the widest gap."""

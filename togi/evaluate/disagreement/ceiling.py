@@ -64,7 +64,10 @@ def predicted(values: Any, labels: int, where: str) -> Floats:
     >>> predicted([0.25, 0.75], 2, "p.jsonl line 3").tolist()
     [0.25, 0.75]
     """
-    found = np.asarray(values, dtype=np.float64)
+    try:
+        found = np.asarray(values, dtype=np.float64)
+    except (TypeError, ValueError):  # words, or lists of different length
+        found = np.zeros(0)
     if found.shape != (labels,) or not np.isfinite(found).all() or (found < 0).any():
         raise DataError(
             "not a distribution",

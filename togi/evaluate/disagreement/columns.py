@@ -35,6 +35,11 @@ NAMES: dict[str, tuple[str, ...]] = {
 }  # fmt: skip
 """Field -> the names it is known by, letters and digits only, togi's own first."""
 
+SUCH_AS = {
+    "item": "item, item_id or unit_id",
+    "rater": "rater, annotator_id or worker",
+    "label": "label, rating or answer",
+}
 LISTS = ("text", "groups", "counts")
 FIELDS = (*NAMES, "groups", "counts")
 
@@ -147,7 +152,7 @@ def _one(field: str, header: Sequence[str], given: Mapped, where: str, needed: b
         f"no column for the {field} was found",
         where=where,
         found=short(", ".join(header), 300),
-        expected=f"a name such as {', '.join(NAMES[field][:4])}",
+        expected=f"a name such as {SUCH_AS[field]}",
         hint=hint,
     )
 

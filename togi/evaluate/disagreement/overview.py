@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from togi.errors import UsageError, nearest
 from togi.evaluate.disagreement.agreement import estimate, fleiss
 from togi.evaluate.disagreement.grasp import percentile, resampled
 from togi.evaluate.disagreement.membership import Pool
@@ -161,8 +162,6 @@ def positive_label(ratings: Ratings, wanted: str | None) -> str:
     Raises:
         UsageError: a label that the table has not.
     """
-    from togi.errors import UsageError, nearest
-
     if wanted is None:
         named = (label for label in ratings.labels if label.casefold() in POSITIVE)
         return next(named, ratings.labels[-1])
