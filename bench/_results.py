@@ -18,7 +18,10 @@ import psutil
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = Path(__file__).resolve().parent / "results"
 OURS = ("togi", "torch", "transformers", "numpy", "numba", "llvmlite")
-PEERS = ("data-selection", "trl", "peft", "lm-eval", "torch", "transformers", "numpy")
+PEERS = (
+    "data-selection", "trl", "peft", "lm-eval", "krippendorff", "crowdtruth",
+    "torch", "transformers", "numpy",
+)  # fmt: skip
 
 Payload = dict[str, Any]
 

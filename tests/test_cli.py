@@ -164,7 +164,7 @@ def test_debug_may_stand_anywhere(call: Any):
 
 def test_recipes_are_listed_shown_copied_and_described(call: Any, tmp_path: Path):
     _, listed, _ = call("recipes", "list")
-    assert [line.split()[0] for line in listed.splitlines()] == ["own-data", "quickstart"]
+    assert [line.split()[0] for line in listed.splitlines()] == ["own-data", "quickstart", "raters"]
     _, shown, _ = call("recipes", "show", "quickstart")
     target = tmp_path / "mine.yaml"
     assert call("recipes", "copy", "quickstart", str(target))[1].strip() == str(target)
@@ -196,6 +196,17 @@ def test_a_command_of_one_step_is_a_recipe(call: Any, ran: list[dict[str, Any]])
     assert (ran[0]["name"], ran[0]["seed"], ran[0]["model"]) == ("dpo", 7, "smollm2-135m")
     assert rows["source"] == "pairs.jsonl"
     assert (dpo["rows"], dpo["lr"], dpo["lora"]["rank"]) == ("rows", 1e-4, 2)
+
+
+def test_raters_take_a_table_and_settings(call: Any, ran: list[dict[str, Any]]):
+    call(
+        "evaluate", "raters", "t.csv", "columns.label=verdict", "cross=[[sex, age]]", "--seed", "2"
+    )
+    (step,) = ran[0]["steps"]
+    assert (step["use"], step["source"]) == ("evaluate.raters", "t.csv")
+    assert (step["columns"], step["cross"]) == ({"label": "verdict"}, [["sex", "age"]])
+    code, _, err = call("evaluate", "raters", "t.csv", "permutation=5")
+    assert (code, "did you mean 'permutations'" in err) == (2, True)
 
 
 def test_dsir_takes_two_sources(call: Any, ran: list[dict[str, Any]]):

@@ -120,7 +120,7 @@ def answers(folder: Path) -> dict[str, str]:
 
 
 def test_each_bundled_recipe_is_tested_here():
-    assert set(bundled()) == {"quickstart", "own-data"}
+    assert set(bundled()) == {"quickstart", "own-data", "raters"}
 
 
 @pytest.mark.usefixtures("no_network")
@@ -147,6 +147,27 @@ def test_own_data_runs_offline_and_goes_on_after_a_change(place: Path, tmp_path:
     go(own_data(place), tmp_path / "run")
     run(own_data(place), tmp_path / "run", voice=Voice("plain", out), offline=True)
     assert out.getvalue().count("done before, nothing changed") == 8
+
+
+@pytest.mark.usefixtures("no_network")
+def test_raters_recipe_puts_a_model_beside_people(place: Path, tmp_path: Path):
+    table = tmp_path / "ratings.csv"
+    rows = [
+        f"q{item},r{rater},{'Yes' if (item * rater) % 3 else 'No'},is {item} a number,{rater % 2}"
+        for item in range(12) for rater in range(24)
+    ]  # fmt: skip
+    table.write_text("\n".join(["item,rater,label,text,side", *rows]))
+    quick = ["permutations=200", "resamples=200", "splits=5", f"source={table}"]
+    words = [f"steps.{step}.{word}" for step in ("people", "against") for word in quick]
+    recipe = load_recipe(find_recipe("raters"), STEPS, [f"model={place / 'model'}", *words])
+    outcome = go(recipe, tmp_path / "run")
+    assert outcome.passed
+    (found,) = (tmp_path / "run").glob("steps/against-*/raters.json")
+    model = json.loads(found.read_text())["against"]["models"]["base"]
+    assert model["items"] == 12
+    assert model["scores"]["cross_entropy"]["mean"] > 0
+    assert outcome.report is not None
+    assert "base against the raters" in outcome.report.read_text(encoding="utf-8")
 
 
 @pytest.mark.usefixtures("no_network")

@@ -12,6 +12,7 @@ _SPLIT = ("train", "held_out", "n_train", "n_held_out")
 _TUNED = ("adapter", "model", "steps", "rows", "seconds", "final_loss")
 _CURATED = ("rows", "curation", "dropped", "messages", "alpaca", "n")
 _JUDGED = ("scores", "samples")
+_RATED = ("raters", "items", "people", "groups", "model_eval", "rows", "n")
 STEPS: dict[str, StepKind] = {
     "rows.read": StepKind("togi.rows.steps", "ReadSettings", "run_read", outputs=_ROWS),
     "rows.split": StepKind("togi.rows.steps", "SplitSettings", "run_split", outputs=_SPLIT),
@@ -74,6 +75,9 @@ STEPS: dict[str, StepKind] = {
         "run_changes",
         outputs=("changes", "samples"),
         model=True,
+    ),
+    "evaluate.raters": StepKind(
+        "togi.evaluate.disagreement.steps", "RatersSettings", "run_raters", outputs=_RATED
     ),
     "evaluate.verdict": StepKind(
         "togi.evaluate.steps", "VerdictSettings", "run_verdict", outputs=("verdict", "decision")

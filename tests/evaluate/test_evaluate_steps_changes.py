@@ -12,7 +12,7 @@ import pytest
 from saved_toys import llama, quiet, save
 
 from togi.align.settings import DpoSettings, SftSettings
-from togi.align.steps import run_dpo, run_sft
+from togi.align.steps import run_train
 from togi.errors import RecipeError, UsageError
 from togi.evaluate.ledger import read_lines
 from togi.evaluate.steps_changes import ChangesSettings, run_changes, trainings
@@ -47,14 +47,14 @@ def place(tmp_path_factory) -> Path:
     for name in ("sft", "dpo", "still"):
         (folder / f"{name}-0a").mkdir()
     first = work(folder, "sft-0a", data={"rows": str(folder / "rows.jsonl")})
-    run_sft(SftSettings(steps=12, **TRAIN), first)
-    run_sft(
+    run_train(SftSettings(steps=12, **TRAIN), first)
+    run_train(
         SftSettings(steps=1, **{**TRAIN, "lr": 1e-30}), replace(first, folder=folder / "still-0a")
     )
     start = {"adapter": str(folder / "sft-0a" / "adapter")}
     second = work(folder, "dpo-0a", data={"rows": str(folder / "pairs.jsonl")}, sft=start)
     settings = DpoSettings(steps=2, start="sft", **TRAIN)
-    run_dpo(settings, second)
+    run_train(settings, second)
     mark = {"settings": settings.model_dump(mode="json"), "inputs": second.inputs}
     (folder / "dpo-0a" / "step.json").write_text(json.dumps(mark))
     return folder

@@ -248,6 +248,14 @@ EXAMPLES = {
         samples=tuple(Sample(id=f"{i}", input="", target="word " * (9 + i)) for i in range(5)),
     ),
     "multiple_choice": choices(7),
+    "distribution": Task(
+        name="d",
+        kind="distribution",
+        samples=tuple(
+            replace(sample, metadata={"counts": [3, 1 + place, 0]})
+            for place, sample in enumerate(choices(7).samples)
+        ),
+    ),
     "generate_and_check": Task(
         name="g",
         kind="generate_and_check",

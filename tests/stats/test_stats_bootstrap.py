@@ -78,12 +78,12 @@ def test_acceleration_by_hand():
     # mean of {0, 0, 3} is 1; jackknife means 1.5, 1.5, 0; spread −.5, −.5, 1; Σ³ = .75, Σ² = 1.5
     moves = jackknife(to_units(np.array([0.0, 0.0, 3.0]), None, None))
     assert moves.tolist() == [0.5, 0.5, -1.0]
-    assert module._acceleration(moves) == pytest.approx(0.75 / (6 * 1.5**1.5))
+    assert module.acceleration_of(moves) == pytest.approx(0.75 / (6 * 1.5**1.5))
 
 
 def test_bias_counts_ties_half():
     offsets = np.array([-1.0, -1.0, 0.0, 0.0, 2.0])  # share below: (2 + 1) / 5 = .6
-    assert module._bias(offsets) == pytest.approx(0.253347, abs=1e-6)
+    assert module.bias_of(offsets) == pytest.approx(0.253347, abs=1e-6)
 
 
 # ---- parity with scipy
@@ -96,8 +96,8 @@ def test_bca_and_percentile_equal_scipys_on_scipys_own_draws():
             (EXPONENTIAL,), np.mean, method="BCa", rng=np.random.default_rng(3), **kwargs
         )
         draws = np.sort(theirs.bootstrap_distribution)
-        bias = module._bias(draws - EXPONENTIAL.mean())
-        acceleration = module._acceleration(jackknife(to_units(EXPONENTIAL, None, None)))
+        bias = module.bias_of(draws - EXPONENTIAL.mean())
+        acceleration = module.acceleration_of(jackknife(to_units(EXPONENTIAL, None, None)))
         for z, bound in zip(
             scipy.stats.norm.ppf([(1 - level) / 2, (1 + level) / 2]),
             theirs.confidence_interval,

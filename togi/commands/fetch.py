@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from togi.commands.recipes import bundled, find_recipe
-from togi.errors import SurroundingsError, TogiError
+from togi.errors import SurroundingsError, TogiError, UsageError, nearest
 from togi.recipe import load_recipe
 from togi.run import STEPS
 
@@ -57,7 +57,14 @@ def _model(name: str) -> None:
 
 
 def _source(source: str) -> None:
-    """Bring a hub data set into the local cache; files and Python's own sources are here."""
+    """Bring a published data set into the local cache; files and Python's sources are here."""
+    if source.startswith("dices:"):
+        from togi.evaluate.disagreement.download import DICES, fetch
+
+        if source not in DICES:
+            raise UsageError("no such data set", where=source, expected=nearest(source, DICES))
+        print(f"{source}: {fetch(DICES[source])}")
+        return
     if not source.startswith("hub:"):
         if not source.startswith("python:") and not Path(source).expanduser().exists():
             raise TogiError("is not on this machine", where=source)

@@ -43,6 +43,13 @@ def run_align(
     return run_in_folder(whole.recipe(settings), flags)
 
 
+def run_raters(source: str, settings: Sequence[str], seed: int, flags: RunFlags) -> int:
+    """Analyse a table of ratings; return the exit code."""
+    step = {"name": "raters", "use": "evaluate.raters", "source": source}
+    whole = OneOff(name="raters", sources={}, steps=[step], seed=seed)
+    return run_in_folder(whole.recipe(settings), flags)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Asked:
     """What models are judged on, as the commands' flags say it."""

@@ -161,3 +161,22 @@ def evaluate_try(
 
     asked = Asked(rows=rows, kind=kind, check=check, limit=limit)
     try_task(asked, judged, model, seed, offline=offline)
+
+
+@evaluate.command("raters", cls=step_help("evaluate.raters"))
+def evaluate_raters(
+    source: Annotated[
+        str, typer.Argument(metavar="TABLE", help="A table of ratings, or dices:350, dices:990.")
+    ],
+    settings: Settings = None,
+    out: Out = None,
+    seed: Seed = 0,
+    offline: Offline = False,
+    json_lines: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Say where raters disagree: how much, on which items, between which groups."""
+    from togi.commands.single import run_raters
+
+    given = flags(out, offline, None, json_lines, quiet)
+    raise typer.Exit(run_raters(source, settings or [], seed, given))

@@ -71,8 +71,8 @@ class Asking:
     """How a task asks; each kind uses some of these and refuses the others.
 
     Attributes:
-        render: multiple_choice: score each choice's own text, or list the choices and score
-            their letters.
+        render: multiple_choice, distribution: score each choice's own text, or list the choices
+            and score their letters.
         context_words: text_bits_per_byte: words at a text's beginning that are given and not
             scored; 0 gives no context.
         check: generate_and_check: the name of the check.

@@ -11,6 +11,7 @@ import numpy as np
 from togi.evaluate.answers import ANSWER, LIKELIHOOD
 from togi.evaluate.asking import Answer, Asking, Measure, Question, TaskKind, target_text
 from togi.evaluate.checks import CHECKS
+from togi.evaluate.distribution import DISTRIBUTION
 from togi.evaluate.multiple_choice import MULTIPLE_CHOICE
 from togi.evaluate.prompts import after, with_shots
 from togi.evaluate.verdicts import VERDICT_KINDS
@@ -179,6 +180,7 @@ TASK_KINDS: dict[str, TaskKind] = {
         read=_text_read,
     ),
     "multiple_choice": MULTIPLE_CHOICE,
+    "distribution": DISTRIBUTION,
     "generate_and_check": TaskKind(
         definition="whether the model's own answer meets the rules of a named check",
         uses=("check", "sampling"),

@@ -41,7 +41,8 @@ def _choice_prompt(asking: Asking, sample: Sample) -> tuple[Prompt, tuple[str, .
     return prompt, tuple(after(prompt, choice) for choice in choices)
 
 
-def _choice_ask(asking: Asking, shots: Sequence[Sample], sample: Sample) -> Question:
+def choice_ask(asking: Asking, shots: Sequence[Sample], sample: Sample) -> Question:
+    """Ask a question with its choices, as texts or as letters, after solved ones."""
     solved: list[tuple[Prompt, str]] = []
     for shot in shots:
         asked, endings = _choice_prompt(asking, shot)
@@ -103,6 +104,6 @@ MULTIPLE_CHOICE = TaskKind(
     uses=("render",),
     measures=lambda _: CHOICE_MEASURES,
     unfit=_choice_unfit,
-    ask=_choice_ask,
+    ask=choice_ask,
     read=_choice_read,
 )

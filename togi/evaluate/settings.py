@@ -68,6 +68,7 @@ class TaskSettings(StepSettings):
             "bits_per_byte",
             "text_bits_per_byte",
             "multiple_choice",
+            "distribution",
             "generate_and_check",
             "exact_match",
         ]
@@ -85,7 +86,7 @@ class TaskSettings(StepSettings):
     cluster: str | None = None
     "Metadata key of samples that belong together, such as module; a guard knows its own."
     render: Literal["text", "letters"] = "text"
-    "multiple_choice: score the choices' own texts, or list them and score their letters."
+    "With choices: score the choices' own texts, or list them and score their letters."
     context_words: int = Field(default=8, ge=0)
     "text_bits_per_byte: first words of a text that are given and not scored."
     check: str = ""

@@ -23,6 +23,13 @@ class Entry(NamedTuple):
 
 
 ENTRIES: dict[str, Entry] = {
+    "rater_disagreement": Entry(
+        title="A majority vote hides how divided people are",
+        source="Aroyo et al. 2023, DICES, arXiv 2306.11247",
+        claim="A single label by majority throws away how divided raters are on an item, and that"
+        " disagreement is signal: it repeats among other raters.",
+        minutes=1,
+    ),
     "scaling_laws": Entry(
         "Compute-optimal training",
         "Hoffmann et al. 2022, arXiv 2203.15556",

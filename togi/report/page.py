@@ -20,6 +20,7 @@ from togi.report import (
     pairwise,
     pairwise_samples,
     provenance,
+    raters,
     samples,
     selection,
     training,
@@ -98,6 +99,7 @@ def context(files: RunFiles, depth: Depth) -> dict[str, Any]:
         "findings": findings.sections(files, names),
         "changes": changed.sections(files, names),
         "laws": laws.sections(files, names),
+        "raters": raters.sections(files, names),
     }
     shown = [place for place in CONTENTS if _belongs(place, files, optional)]
     page: dict[str, Any] = {
@@ -148,6 +150,7 @@ CONTENTS = {
     "changes": "What changed",
     "data": "Data",
     "laws": "Laws of scale",
+    "raters": "Disagreement of raters",
     "training": "Training",
     "samples": "Samples",
     "dropped": "Left out",
@@ -156,7 +159,7 @@ CONTENTS = {
 }
 """The page's parts, in order: id and heading. A template of an id's name draws it."""
 ALWAYS = ("recipe", "glossary")
-OPTIONAL = ("findings", "changes", "laws")
+OPTIONAL = ("findings", "changes", "laws", "raters")
 """Parts that stand there only where a step has left something for them."""
 
 
@@ -184,7 +187,7 @@ def _title(optional: dict[str, list[Any]]) -> str:
     """Return what stands for the verdict in the browser's title of a page without one."""
     if found := optional["findings"]:
         return str(found[0]["holds"])
-    return next((CONTENTS[place] for place, part in optional.items() if part), "compared")
+    return next((CONTENTS[p].lower() for p, part in optional.items() if part), "compared")
 
 
 def visible(value: Any) -> Any:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import orjson
+
 from togi.rows.cells import Cells, thumb
 from togi.rows.raw import BadRow, short
 from togi.rows.turns import as_turns, conversation, last_answer, shared_prompt, transcript
@@ -236,10 +238,41 @@ def _named(answer: Any, choices: tuple[str, ...], labels: list[str]) -> int:
     return int(word) if word.isascii() and word.isdigit() and len(word) < 4 else -1
 
 
+def _people(answer: Any, choices: tuple[str, ...], labels: list[str]) -> dict[str, list[Any]]:
+    """Read an answer that says how people answered: a number for each choice; {} for others.
+
+    Whole numbers are counts of people, others are shares. An object names choices or labels.
+    """
+    if isinstance(answer, str) and answer.lstrip()[:1] in ("[", "{"):
+        try:
+            answer = orjson.loads(answer)
+        except orjson.JSONDecodeError:
+            return {}
+    if isinstance(answer, dict):
+        named = {_named(name, choices, labels): value for name, value in answer.items()}
+        answer = [] if -1 in named else [named.get(place) for place in range(len(choices))]
+    values: list[Any] = answer if isinstance(answer, list) else []
+    numbers = [v for v in values if isinstance(v, int | float) and not isinstance(v, bool)]
+    if len(numbers) != len(choices) or len(values) != len(choices):
+        return {}
+    if min(numbers) < 0 or not sum(numbers):
+        return {}
+    whole = all(isinstance(value, int) for value in numbers)
+    return {"counts" if whole else "distribution": numbers}
+
+
 def choice(cells: Cells, row_id: str) -> Sample:
-    """Return a question with choices; the answer is a choice's label, text, or index from 0."""
+    """Return a question with choices; the answer is a choice's label, text, or index from 0.
+
+    A number for each choice is how people answered; it goes into the metadata, and the most
+    frequent choice is the target.
+    """
     choices, labels = _choices(cells)
     answer = cells.need("target")
+    people = _people(answer, choices, labels)
+    if people:
+        (values,) = people.values()
+        answer = values.index(max(values))
     index = _named(answer, choices, labels)
     if not 0 <= index < len(choices):
         raise BadRow(
@@ -252,5 +285,5 @@ def choice(cells: Cells, row_id: str) -> Sample:
         input=cells.prompt("input"),
         target=index,
         choices=choices,
-        metadata=cells.metadata(),
+        metadata={**cells.metadata(), **people},
     )

@@ -217,6 +217,8 @@ def _csv_header(path: Path, name: str) -> tuple[list[str], str]:
                 expected="column names, for example prompt,response",
             ) from error
     names = [column.strip() for column in header]
+    if len(names) > 1 and not names[0] and "index" not in names:
+        names[0] = "index"  # pandas writes its row numbers without a name
     twice = [column for column in names if names.count(column) > 1]
     if twice or not all(names):
         raise DataError(

@@ -131,7 +131,7 @@ def studentised_bounds(
     return low, high
 
 
-def _bias(offsets: Floats) -> float:
+def bias_of(offsets: Floats) -> float:
     """Return BCa's z₀ from the draws' distances to the estimate; ties count half."""
     fuzz = 1e-12 * float(np.abs(offsets).max())
     below = (offsets < -fuzz).sum() + 0.5 * (np.abs(offsets) <= fuzz).sum()
@@ -139,7 +139,7 @@ def _bias(offsets: Floats) -> float:
     return normal_quantile(min(max(float(below) / len(offsets), least), 1 - least))
 
 
-def _acceleration(moves: Floats) -> float:
+def acceleration_of(moves: Floats) -> float:
     """Return BCa's acceleration from the jackknife (Efron 1987, eq. 6.6)."""
     spread = moves.mean() - moves
     size = float((spread**2).sum()) ** 1.5
@@ -192,8 +192,8 @@ def ratio_bounds(units: Units, method: Method, draws: int, seed: int) -> Bounds:
     return partial(
         bca_bounds,
         ordered=ordered,
-        bias=_bias(offsets),
-        acceleration=_acceleration(jackknife(units)),
+        bias=bias_of(offsets),
+        acceleration=acceleration_of(jackknife(units)),
         student=student,
         se=se,
     )
