@@ -48,7 +48,7 @@ STEPS: dict[str, StepKind] = {
         )
     },
     "align.pairs": StepKind(
-        "togi.align.steps", "PairsSettings", "run_pairs", outputs=_ROWS, model=True
+        "togi.align.pairs_step", "PairsSettings", "run_pairs", outputs=_ROWS, model=True
     ),
     "align.adapter": StepKind(
         "togi.align.given", "AdapterSettings", "run_adapter", outputs=("adapter",)

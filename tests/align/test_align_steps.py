@@ -15,9 +15,10 @@ from safetensors.torch import load_file
 from saved_toys import llama, quiet, save
 
 from togi.align.dpo import Dpo
+from togi.align.pairs_step import run_pairs
 from togi.align.settings import DpoSettings, PairsSettings, SftSettings
 from togi.align.sft import Sft
-from togi.align.steps import forecast, run_pairs, run_train
+from togi.align.steps import forecast, run_train
 from togi.align.tuned import open_tuned
 from togi.errors import DataError, RecipeError, Stopped, UsageError
 from togi.rows.read import read_rows
