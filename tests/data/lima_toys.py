@@ -57,7 +57,8 @@ def site(draw: random.Random, name: str, threads: int) -> list[str]:
     for _ in range(threads):
         ask = key = key + 1
         words = draw.choices(WORDS[name], k=3)
-        rows.append(question(ask, f"How does {words[0]} change {words[1]} in {words[2]}, {ask}?"))
+        title = f"How does {words[0]} change {words[1]} in {words[2]}, {ask}?"
+        rows.append(question(ask, title, f"<p>{ask}: {sentence(draw, name, 30)}</p>"))
         for _ in range(2):
             key += 1
             paragraphs, score = draw.randint(2, 9), draw.randint(0, 40)
