@@ -31,7 +31,9 @@ STEPS: dict[str, StepKind] = {
     "rows.clean": StepKind("togi.rows.steps", "CleanSettings", "run_clean", outputs=_ROWS),
     "data.dsir": StepKind("togi.data.steps", "DsirSettings", "run_dsir", outputs=_PICKED),
     "data.random": StepKind("togi.data.steps", "RandomSettings", "run_random", outputs=_PICKED),
-    "data.lima": StepKind("togi.data.lima_steps", "LimaSettings", "run_lima", outputs=_CURATED),
+    "data.lima": StepKind(
+        "togi.data.lima_steps", "LimaSettings", "run_lima", outputs=_CURATED, model=True
+    ),
     "align.sft": StepKind("togi.align.steps", "SftSettings", "run_sft", outputs=_TUNED, model=True),
     "align.dpo": StepKind("togi.align.steps", "DpoSettings", "run_dpo", outputs=_TUNED, model=True),
     "align.pairs": StepKind(

@@ -72,7 +72,7 @@ def test_an_article_becomes_a_question_and_its_answer(name: str, tmp_path: Path)
 
 def test_sections_of_articles_are_not_taken_for_articles(tmp_path: Path) -> None:
     path = lines(tmp_path / "sep.jsonl", [
-        {"overview": "o", "headline": "h", "text": "t", "sectionLabel": "Steps", "title": "How to X"}
+        {"headline": "h", "text": "t", "sectionLabel": "Steps", "title": "How to X"}
     ])  # fmt: skip
     with pytest.raises(DataError, match="sections, not articles"):
         entries(path)
@@ -200,7 +200,9 @@ def task(folder: Path, name: str, **changes: object) -> Path:
         "Input_language": ["English"],
         "Output_language": ["English"],
         "Positive Examples": [{"input": "1 1", "output": "2", "explanation": "e"}],
-        "Instances": [{"id": f"{name}-{n}", "input": f"{n} {n}", "output": [str(2 * n)]} for n in range(9)],
+        "Instances": [
+            {"id": f"{name}-{n}", "input": f"{n} {n}", "output": [str(2 * n)]} for n in range(9)
+        ],
     }  # fmt: skip
     folder.mkdir(exist_ok=True)
     path = folder / f"{name}.json"
@@ -287,7 +289,8 @@ def test_rows_without_one_response_are_refused(tmp_path: Path) -> None:
 
 def test_a_percentile_of_rows_is_one_of_each_topic(tmp_path: Path) -> None:
     rows = [
-        Example(id=f"{topic}{n}", prompt="a", response="b", metadata={"topic": topic, "score": n * scale})
+        Example(id=f"{topic}{n}", prompt="a", response="b",
+                metadata={"topic": topic, "score": n * scale})
         for topic, scale in (("small", 1), ("large", 100))
         for n in range(1, 11)
     ]  # fmt: skip

@@ -75,6 +75,7 @@ def data_lima(
         list[str] | None,
         typer.Option("--against", help="Rows that must not stand in the pick; repeatable."),
     ] = None,
+    model: Model = DEFAULT_MODEL,
     out: Out = None,
     seed: Seed = 0,
     offline: Offline = False,
@@ -85,7 +86,7 @@ def data_lima(
     from togi.commands.single import run_lima
 
     given = flags(out, offline, None, json_lines, quiet)
-    raise typer.Exit(run_lima(source, against or [], settings or [], seed, given))
+    raise typer.Exit(run_lima(source, against or [], settings or [], model, seed, given))
 
 
 @align.command("sft", cls=step_help("align.sft"))

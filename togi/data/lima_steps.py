@@ -78,9 +78,7 @@ class LimaSettings(StepSettings):
     against: list[StepRef] = Field(default=[])
     "Steps whose rows must not stand in the pick, equal or nearly."
     max_tokens: int | None = Field(default=None, ge=2)
-    "Longest row in tokens of `tokenizer`, prompt and answer."
-    tokenizer: str = ""
-    "The model whose tokens are counted: a catalogue name, hub id or folder."
+    "Longest row, prompt and answer, in tokens of the recipe's model."
     site: str = ""
     "The dump's site, such as cooking.stackexchange.com, where its path does not say it."
     on_bad: Literal["error", "skip"] = "error"
@@ -97,8 +95,6 @@ class LimaSettings(StepSettings):
             raise UsageError("give either 'min_score' or 'score_percentile'")
         if self.min_characters > self.max_characters:
             raise UsageError("min_characters is more than max_characters")
-        if (self.max_tokens is None) != (not self.tokenizer):
-            raise UsageError("'max_tokens' and 'tokenizer' go together")
         if self.near and self.near < LEAST_NEAR:
             raise UsageError(
                 f"near must be 0 or at least {LEAST_NEAR}", found=str(self.near), expected="0.7"
@@ -240,7 +236,7 @@ def _fits(
     from togi.lm.catalogue import resolve
     from togi.rows.chat import Renderer
 
-    folder = resolve(settings.tokenizer, offline=work.offline, say=work.say)
+    folder = resolve(work.model, offline=work.offline, say=work.say)
     tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
     renderer = Renderer(tokenizer, max_tokens=settings.max_tokens, end_plain=True)
 
