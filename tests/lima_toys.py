@@ -60,7 +60,8 @@ def site(
         ask = key = key + 1
         words = draw.choices(WORDS[name], k=3)
         title = f"How does {words[0]} change {words[1]} in {words[2]}, {ask}?"
-        rows.append(question(ask, title, f"<p>{ask}: {sentence(draw, name, 30)}</p>"))
+        body = f"<p>{ask}: {sentence(draw, name, 30)}</p>"
+        rows.append(question(ask, title, body, Score=draw.randint(0, 9)))
         for _ in range(2):
             key += 1
             body = good_body(draw, name, draw.randint(*paragraphs))

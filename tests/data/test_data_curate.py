@@ -101,6 +101,51 @@ def test_a_dump_becomes_rows_and_every_other_answer_has_its_reason(
     assert any("stack exchange; rules: score, length" in line for line in said)
 
 
+PLANTED: dict[str, dict[str, Any]] = {
+    "score below 10": {"score": 9},
+    "shorter than 1,200 characters": {"body": "<p>Short.</p>"},
+    "longer than 4,096 characters": {"paragraphs": 20},
+    "its title is no whole question": {"title": "Bread trouble again"},
+    "written in the first person": {"more": "<p>That is what I do.</p>"},
+    "refers to other answers or to the site": {"more": "<p>As mentioned, salt it.</p>"},
+    "its prompt stands twice; the better-scored one is kept": {"twin": True},
+    "its question is not there": {"orphan": True},
+}
+
+
+def test_violations_planted_in_a_dump_are_dropped_each_for_its_reason(tmp_path: Path) -> None:
+    """Precision and recall 1.0 for every reason, through the whole way from XML to files."""
+    draw = random.Random(0)
+    rows, planted, key = [], {}, 0
+    for reason, one in [("", {})] * 40 + list(PLANTED.items()) * 5:
+        ask, key = key + 1, key + 2
+        title = one.get("title", f"How does one bake bread number {ask}?")
+        body = one.get("body") or good_body(draw, "cooking", one.get("paragraphs", 6))
+        if one.get("twin"):
+            title = "How does one bake bread number 1?"
+        rows.append(question(ask, title, Score=0 if one.get("twin") else 5))
+        rows.append(answer(key, ask + 900_000 * bool(one.get("orphan")), body + one.get("more", ""),
+                           one.get("score", 30)))  # fmt: skip
+        planted[f"x.org/{key}"] = reason
+    (tmp_path / "Posts.xml").write_text(posts(rows))
+    settings = {"site": "x.org", "prompt": "title", "k": 40, "candidates": 0}
+    told = curate(tmp_path / "out", tmp_path / "Posts.xml", **settings)
+    assert dropped(tmp_path / "out") == {key: why for key, why in planted.items() if why}
+    assert {row.id for row in picked(tmp_path / "out")} == {
+        k for k, why in planted.items() if not why
+    }
+    assert told["dropped"] == dict.fromkeys(sorted(PLANTED), 5)
+
+
+def test_a_large_source_is_told_while_it_is_read(
+    sites: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("togi.data.curate.LOOK_EVERY", 100)
+    monkeypatch.setattr("togi.data.curate.SAY_EVERY", -1)
+    curate(tmp_path, sites)
+    assert [line.split(",")[0] for line in said if "so far" in line] == ["100 read", "200 read"]
+
+
 def test_the_same_seed_gives_the_same_files_and_another_one_others(
     sites: Path, tmp_path: Path
 ) -> None:
@@ -154,8 +199,12 @@ def test_every_way_to_pick_fills_the_quotas(within: str, sites: Path, tmp_path: 
     if within == "score":
         for name in SITES:
             text = (sites / f"{name}.stackexchange.com" / "Posts.xml").read_text()
-            found = re.findall(r'Id="(\d+)" PostTypeId="2".*? Score="(\d+)"', text)
-            scores = {f"{name}.stackexchange.com/{key}": int(score) for key, score in found}
+            asked = dict(re.findall(r'Id="(\d+)" PostTypeId="1".*? Score="(\d+)"', text))
+            found = re.findall(r'Id="(\d+)" PostTypeId="2" ParentId="(\d+)".*? Score="(\d+)"', text)
+            scores = {
+                f"{name}.stackexchange.com/{key}": (int(asked[parent]), int(score))
+                for key, parent, score in found
+            }  # the question's score first, as published
             took = [scores[row.id] for row in picked(tmp_path) if row.id in scores]
             left = [key for key, why in dropped(tmp_path).items() if why == "eligible, not picked"]
             assert min(took) >= max(scores[key] for key in left if key in scores)
@@ -207,7 +256,7 @@ def test_a_prompt_that_stands_twice_keeps_its_better_answer(tmp_path: Path) -> N
     inputs = saved(tmp_path / "pool.jsonl", rows)
     curate(tmp_path / "out", rows="pool", inputs=inputs)
     assert dropped(tmp_path / "out") == {
-        "cooking-0": "its prompt stands twice; the better-scored answer is kept"
+        "cooking-0": "its prompt stands twice; the better-scored one is kept"
     }
 
 
@@ -365,6 +414,7 @@ def test_rows_go_out_as_messages_and_alpaca(tmp_path: Path) -> None:
         ({"source": "a", "rows": "b"}, "give either 'source' or 'rows'"),
         ({"source": "a", "rules": {"lenght": True}}, "no rule 'lenght'"),
         ({"source": "a", "min_score": 1, "score_percentile": 9}, "either 'min_score' or"),
+        ({"rows": "a", "kind": "reddit"}, "are not of the kind 'reddit'"),
         ({"source": "a", "min_characters": 9000}, "min_characters is more than max_characters"),
         ({"source": "a", "near": 0.01}, "near must be 0 or at least 0.1"),
     ],

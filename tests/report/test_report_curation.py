@@ -1,4 +1,4 @@
-"""The page's tables of a curation: the funnel by hand, and files that are not what they should be."""
+"""The tables of a curation: the funnel by hand, and files that are not what they should be."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ def test_many_topics_are_cut_and_counted(tmp_path: Path) -> None:
     [
         {}, {"funnel": 3}, {"funnel": [None, 4, {"stage": None}]}, {"topics": [[], {}]},
         {"style": {"eligible": {"list": "x"}, "picked": 3}}, {"coverage": [1]},
-        {"near_duplicates": {"examples": [{"kept": 1, "dropped": [1, [2], "x"]}]}}, [], "text", None,
+        {"near_duplicates": {"examples": [{"kept": 1, "dropped": [1, [2], "x"]}]}}, [], "a", None,
     ],
 )  # fmt: skip
 def test_a_file_of_another_shape_breaks_nothing(told: Any, tmp_path: Path) -> None:

@@ -34,7 +34,7 @@ class Funnel:
     def table(self) -> list[dict[str, Any]]:
         """Return the stages in order: stage, in, dropped, out, reasons, and alone.
 
-        `alone` counts rows that no other of the rules on texts would have left out.
+        `alone` counts rows that no other rule would have left out, of those whose text was read.
 
         >>> funnel = Funnel(["score", "length"])
         >>> funnel.total = 10

@@ -64,7 +64,7 @@ class LimaSettings(StepSettings):
     groups: dict[str, list[str]] = Field(default={})
     "Groups of topics that get equal parts, as LIMA's STEM and other sites."
     within: Literal["facility_location", "k_center", "score", "random"] = "facility_location"
-    "How to pick within a topic: most similar to all, farthest apart, best scores, or by chance."
+    "How to pick within a topic: similar to all others, farthest apart, best scores, or by chance."
     diversity_of: Literal["both", "prompt", "response"] = "both"
     "The text whose n-grams tell rows apart."
     embeddings: str = ""
@@ -88,6 +88,8 @@ class LimaSettings(StepSettings):
     def _sensible(self) -> LimaSettings:
         if bool(self.source) == (self.rows is not None):
             raise UsageError("give either 'source' or 'rows'")
+        if self.rows is not None and self.kind not in ("auto", "rows"):
+            raise UsageError(f"rows of an earlier step are not of the kind '{self.kind}'")
         for name in self.rules:
             if name not in RULES:
                 raise UsageError(f"no rule '{name}'", hint=nearest(name, RULES))
@@ -111,9 +113,9 @@ def run_lima(settings: LimaSettings, work: Work) -> dict[str, Any]:
     from togi.rows.write import write_rows
 
     source = settings.source or str(work.input(settings.rows or "", "rows"))
-    kind: Kind = settings.kind if settings.kind != "auto" else kind_of(source)
-    if settings.rows is not None:
-        kind = "rows"
+    kind: Kind = "rows"
+    if settings.rows is None:
+        kind = kind_of(source) if settings.kind == "auto" else settings.kind
     options = _options(settings, kind, derive(work.seed, work.name))
     opened = open_source(
         source,
@@ -129,7 +131,9 @@ def run_lima(settings: LimaSettings, work: Work) -> dict[str, Any]:
         dropped = stack.enter_context(DroppedFile(work.folder / "dropped.jsonl"))
         held_out = _held_out(settings, work)
         fits = _fits(settings, work)
-        found = curate(opened, options, spool, dropped, held_out=held_out, too_long=fits)
+        found = curate(
+            opened, options, spool, dropped, held_out=held_out, too_long=fits, say=work.say
+        )
         rows = opened.attributed(list(spool.rows(found.picked.places)))
         told = report(found, rows, spool, opened, options)
     write_rows(work.folder / "rows.jsonl", rows)

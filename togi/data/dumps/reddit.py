@@ -159,8 +159,15 @@ class Records:
                 url=f"https://www.reddit.com{link}" if isinstance(link, str) else None,
             ),
         )
+        votes = submission.get("score")
         return Entry(
-            row=row, title=title, body=body, score=_votes(comment), place=subreddit, topic=subreddit
+            row=row,
+            title=title,
+            body=body,
+            score=_votes(comment),
+            question_score=votes if isinstance(votes, int) else None,
+            place=subreddit,
+            topic=subreddit,
         )
 
 

@@ -41,7 +41,7 @@ def dumps_in(path: Path) -> list[Path]:
     if path.is_file():
         xml = path.name.removesuffix(".gz").removesuffix(".zst").lower().endswith(".xml")
         return [path] if xml else []
-    found = (p for p in path.rglob("*") if FILE.fullmatch(p.name) and p.is_file())
+    found = (p for p in path.rglob("[!.]*") if FILE.fullmatch(p.name) and p.is_file())
     return sorted(found, key=lambda p: p.relative_to(path).parts)
 
 
@@ -139,7 +139,13 @@ class Dump:
             metadata=self._metadata(question, answer, thread),
         )
         return Entry(
-            row=row, title=title, body=body, score=thread.score, place=self.site, topic=self.site
+            row=row,
+            title=title,
+            body=body,
+            score=thread.score,
+            question_score=_maybe_int(question.get("Score")),
+            place=self.site,
+            topic=self.site,
         )
 
     def _metadata(self, question: Attributes, answer: Attributes, thread: Thread) -> dict[str, Any]:
