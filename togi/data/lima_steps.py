@@ -108,9 +108,8 @@ def run_lima(settings: LimaSettings, work: Work) -> dict[str, Any]:
     """Curate rows; outputs `rows`, `curation`, `dropped`, `messages`, `alpaca` and `n`."""
     from togi.data.curate import curate
     from togi.data.forum import kind_of, open_source
-    from togi.data.lima_report import as_alpaca, as_messages, report, sha256
+    from togi.data.lima_report import report
     from togi.data.spool import DroppedFile, Spool
-    from togi.rows.write import write_rows
 
     source = settings.source or str(work.input(settings.rows or "", "rows"))
     kind: Kind = "rows"
@@ -136,13 +135,8 @@ def run_lima(settings: LimaSettings, work: Work) -> dict[str, Any]:
         )
         rows = opened.attributed(list(spool.rows(found.picked.places)))
         told = report(found, rows, spool, opened, options)
-    write_rows(work.folder / "rows.jsonl", rows)
-    lines = [json.dumps(as_messages(row), ensure_ascii=False) + "\n" for row in rows]
-    _write(work.folder / "messages.jsonl", "".join(lines))
-    _write(work.folder / "alpaca.json", json.dumps([as_alpaca(row) for row in rows], indent=1))
     told["seed"] = work.seed  # of which the step's own was derived by its name
-    told["hashes"] = {name: sha256(work.folder / name) for name in ("rows.jsonl", "dropped.jsonl")}
-    _write(work.folder / "curation.json", json.dumps(told, indent=1, ensure_ascii=False) + "\n")
+    _leave(work.folder, rows, told)
     work.say(f"{found.total} read, {sum(found.picked.sizes)} eligible, {len(rows)} picked")
     return {
         "rows": "rows.jsonl",
@@ -155,8 +149,21 @@ def run_lima(settings: LimaSettings, work: Work) -> dict[str, Any]:
     }
 
 
-def _write(path: Path, text: str) -> None:
-    path.write_text(text, encoding="utf-8", errors="replace")
+def _leave(folder: Path, rows: Sequence[Example], told: dict[str, Any]) -> None:
+    """Write the rows in each shape, and `curation.json` with the files' hashes."""
+    from togi.data.lima_report import as_alpaca, as_messages, sha256
+    from togi.rows.write import write_rows
+
+    def write(name: str, text: str) -> None:
+        (folder / name).write_text(text, encoding="utf-8", errors="replace")
+
+    write_rows(folder / "rows.jsonl", rows)
+    lines = [json.dumps(as_messages(row), ensure_ascii=False) + "\n" for row in rows]
+    write("messages.jsonl", "".join(lines))
+    alpaca = [as_alpaca(row) for row in rows]
+    write("alpaca.json", json.dumps(alpaca, indent=1, ensure_ascii=False) + "\n")
+    told["hashes"] = {name: sha256(folder / name) for name in ("rows.jsonl", "dropped.jsonl")}
+    write("curation.json", json.dumps(told, indent=1, ensure_ascii=False) + "\n")
 
 
 def rules_of(kind: Kind, switched: dict[str, bool], asks_for_score: bool) -> tuple[str, ...]:
