@@ -299,6 +299,8 @@ def test_too_few_rows_are_all_picked_and_the_binding_rule_is_named(
     (note,) = told["out"]["notes"]
     assert f"1000 rows were wanted, but only {told['k']} of 284 are eligible" in note
     assert "'length' alone leaves" in note
+    assert re.search(r"'(score|top_answer)' \d+ \(", note)
+    assert any(note in line for line in said)
     assert "rules.length=false switches it off" in note
     assert told["binding"]["stage"] == "length"
     assert told["coverage"] is None

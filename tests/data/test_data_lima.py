@@ -235,4 +235,5 @@ def test_the_funnel_adds_up_and_names_what_binds() -> None:
     assert funnel.binding() == ("score", "low", 9, False)
     funnel.alone["length"] = 2
     assert funnel.binding() == ("length", "short", 2, True)
-    assert Funnel(["a"]).binding() is None
+    assert funnel.most() == ("score", "low", 9)
+    assert Funnel(["a"]).binding() is Funnel(["a"]).most() is None

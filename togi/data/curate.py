@@ -154,6 +154,8 @@ def _loosen(funnel: Funnel) -> str:
         return ""
     stage, reason, count, alone = binding
     said = f"'{stage}' {'alone ' if alone else ''}leaves {count} out ({reason})"
+    if (most := funnel.most()) and most[0] != stage:
+        said += f", '{most[0]}' {most[2]} ({most[1]})"
     return f"{said}; rules.{stage}=false switches it off" if stage in RULES else said
 
 

@@ -138,6 +138,8 @@ def run_lima(settings: LimaSettings, work: Work) -> dict[str, Any]:
     told["seed"] = work.seed  # of which the step's own was derived by its name
     _leave(work.folder, rows, told)
     work.say(f"{found.total} read, {sum(found.picked.sizes)} eligible, {len(rows)} picked")
+    for note in found.notes:
+        work.say(f"{work.name}: {note}")
     return {
         "rows": "rows.jsonl",
         "curation": "curation.json",
