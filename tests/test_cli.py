@@ -164,7 +164,9 @@ def test_debug_may_stand_anywhere(call: Any):
 
 def test_recipes_are_listed_shown_copied_and_described(call: Any, tmp_path: Path):
     _, listed, _ = call("recipes", "list")
-    assert [line.split()[0] for line in listed.splitlines()] == ["own-data", "quickstart", "raters"]
+    assert [line.split()[0] for line in listed.splitlines()] == [
+        "lima", "own-data", "quickstart", "raters",
+    ]  # fmt: skip
     _, shown, _ = call("recipes", "show", "quickstart")
     target = tmp_path / "mine.yaml"
     assert call("recipes", "copy", "quickstart", str(target))[1].strip() == str(target)

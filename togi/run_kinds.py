@@ -24,7 +24,9 @@ STEPS: dict[str, StepKind] = {
     "data.compare": StepKind(
         "togi.data.compare", "CompareSettings", "run_compare", outputs=("compare", "table")
     ),
-    "data.lima": StepKind("togi.data.lima_steps", "LimaSettings", "run_lima", outputs=_CURATED),
+    "data.lima": StepKind(
+        "togi.data.lima_steps", "LimaSettings", "run_lima", outputs=_CURATED, model=True
+    ),
     "data.scaling": StepKind(
         "togi.data.law_steps",
         "ScalingSettings",

@@ -25,12 +25,17 @@ def run_dsir(raw: str, target: str, settings: Sequence[str], seed: int, flags: R
 
 
 def run_lima(
-    source: str, against: Sequence[str], settings: Sequence[str], seed: int, flags: RunFlags
+    source: str,
+    against: Sequence[str],
+    settings: Sequence[str],
+    model: str,
+    seed: int,
+    flags: RunFlags,
 ) -> int:
     """Curate rows of `source` that stand in none of the others; return the exit code."""
     others = {f"against-{number}": text for number, text in enumerate(against, 1)}
     step = {"name": "lima", "use": "data.lima", "source": source, "against": list(others)}
-    whole = OneOff(name="lima", sources=others, steps=[step], seed=seed)
+    whole = OneOff(name="lima", sources=others, steps=[step], model=model, seed=seed)
     return run_in_folder(whole.recipe(settings), flags)
 
 
