@@ -18,11 +18,14 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from togi.align.lora_layer import LoraLinear, is_conv1d, lora_layers
+from togi.align.lora_base import FILE, AdapterBase, adapter_base, base_digest, describe_base
+from togi.align.lora_base import check_base as refuse_other
+from togi.align.lora_layer import LoraLinear, lora_layers, sides
 from togi.align.lora_plan import Lora, Placement, by_pattern, check, place
 from togi.errors import DataError, UsageError, nearest
-from togi.train.digest import model_digest
 from togi.train.files import new_folder
+
+__all__ = ["AdapterBase", "adapter_base", "base_digest", "load_adapter", "save_adapter"]
 
 PREFIX = "base_model.model."
 _KEY = re.compile(r"(?P<path>.+)\.lora_(?P<side>[AB])(\.default)?\.weight")
@@ -34,11 +37,6 @@ REFUSED = (
     "corda_config", "lora_ga_config",
 )  # fmt: skip
 HARMLESS_INITS = (True, False, None, "gaussian", "orthogonal", "eva")  # they leave the base alone
-
-
-def base_digest(model: nn.Module) -> str:
-    """Return a digest of the base's weights, the same with and without (unmerged) adapters."""
-    return model_digest(model, skip=lambda name: name.endswith((".lora_A", ".lora_B")))
 
 
 def save_adapter(model: nn.Module, folder: Path, base_name: str) -> None:
@@ -66,7 +64,7 @@ def save_adapter(model: nn.Module, folder: Path, base_name: str) -> None:
     with new_folder(Path(folder)) as fresh:
         save_file(tensors, fresh / "adapter_model.safetensors", metadata={"format": "pt"})
         _write(fresh / "adapter_config.json", peft_config(model, layers, base_name))
-        _write(fresh / "togi.json", {"base": base_name, "base_digest": base_digest(model)})
+        _write(fresh / FILE, describe_base(model, layers, base_name))
 
 
 def _write(file: Path, values: Mapping[str, Any]) -> None:
@@ -93,7 +91,7 @@ def peft_config(
             f"^{re.escape(p)}": _plain(m.alpha) for p, m in layers.items() if m.alpha != alpha
         },
         "use_rslora": one.rslora,
-        "fan_in_fan_out": all(layer.transposed for layer in layers.values()),
+        "fan_in_fan_out": all(map(_stands_for_conv1d, layers.values())),
         "bias": "none",
         "init_lora_weights": True,
         "inference_mode": True,
@@ -103,6 +101,10 @@ def peft_config(
         "layers_to_transform": None,
         "layers_pattern": None,
     }
+
+
+def _stands_for_conv1d(layer: LoraLinear) -> bool:
+    return layer.transposed or bool(getattr(layer.packed, "conv1d", False))
 
 
 def _plain(alpha: float) -> float:
@@ -141,7 +143,7 @@ def load_adapter(
     config = _config(folder)
     pairs = _pairs(folder)
     if check_base:
-        _check_base(model, folder)
+        refuse_other(model, folder)
     settings = _settings(config, folder)
     modules = dict(model.named_modules())
     for path in pairs:
@@ -249,8 +251,7 @@ def _check_shapes(
     modules: Mapping[str, nn.Module], pairs: Mapping[str, Mapping[str, torch.Tensor]]
 ) -> None:
     for path, pair in pairs.items():
-        sides = tuple(modules[path].weight.shape)  # pyright: ignore
-        wide, narrow = reversed(sides) if is_conv1d(modules[path]) else sides
+        wide, narrow = sides(modules[path])
         rank = pair["A"].shape[0]
         want = ((rank, narrow), (wide, rank))
         found = (tuple(pair["A"].shape), tuple(pair["B"].shape))
@@ -258,21 +259,3 @@ def _check_shapes(
             told = (f"A {f[0]}, B {f[1]}" for f in (found, want))
             found_text, want_text = told
             raise DataError("shapes do not fit", where=path, found=found_text, expected=want_text)
-
-
-def _check_base(model: nn.Module, folder: Path) -> None:
-    file = folder / "togi.json"
-    if not file.exists():
-        return  # an adapter of PEFT: shapes are all there is to compare
-    try:
-        told = json.loads(file.read_text(encoding="utf-8"))
-        base, digest = told["base"], told["base_digest"]
-    except (ValueError, KeyError, TypeError) as error:
-        raise DataError("cannot be read", where=str(file), found=str(error)) from error
-    if digest != base_digest(model):
-        raise UsageError(
-            "the adapter was trained on other weights than this model's",
-            where=str(folder),
-            expected=f"{base} ({digest})",
-            hint="open that base, or load with check_base=False if you know better",
-        )
