@@ -46,9 +46,7 @@ def base_digest(model: nn.Module) -> str:
     return digest_of({"": plain.encode(), "packed": packed.encode()}) if packed else plain
 
 
-def describe_base(
-    model: nn.Module, layers: Mapping[str, LoraLinear], name: str
-) -> dict[str, Any]:
+def describe_base(model: nn.Module, layers: Mapping[str, LoraLinear], name: str) -> dict[str, Any]:
     """Return what `togi.json` says of the base."""
     told: dict[str, Any] = {"base": name, "base_digest": base_digest(model)}
     packings = (getattr(layer.packed, "packing", None) for layer in layers.values())

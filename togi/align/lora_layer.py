@@ -240,9 +240,10 @@ def is_linear(module: nn.Module) -> bool:
 
 def sides(module: nn.Module) -> tuple[int, int]:
     """Return how many numbers such a layer puts out and takes in."""
+    layer: Any = module
     if is_packed(module):
-        return module.out_features, module.in_features  # pyright: ignore
-    out, into = module.weight.shape  # pyright: ignore
+        return layer.out_features, layer.in_features
+    out, into = layer.weight.shape
     return (into, out) if is_conv1d(module) else (out, into)
 
 

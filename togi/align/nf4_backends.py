@@ -54,7 +54,8 @@ def _by_numba() -> Dequantiser:
         raw = out if dtype == torch.float32 else out.view(torch.uint16)
         table = levels(packed.kind, out.device)
         given = (packed.codes.view(-1), packed.scales(), table)
-        kernels[dtype](*(part.numpy() for part in given), packed.blocksize, raw.numpy())
+        codes, scales, values = (part.numpy() for part in given)
+        kernels[dtype](codes, scales, values, packed.blocksize, raw.numpy())
         return out.view(packed.shape)
 
     return restore
@@ -228,7 +229,7 @@ def _best(way: Dequantiser, packed: Quantised, dtype: torch.dtype) -> float:
     x = torch.ones(64, RACED[1], dtype=dtype, device=packed.codes.device)
     shortest = float("inf")
     for _ in range(ROUNDS):
-        x @ dequantise(packed, dtype).t()  # other threads are awake then, as they will be
+        _ = x @ dequantise(packed, dtype).t()  # other threads are awake then, as they will be
         _wait(x.device)
         began = time.perf_counter()
         way(packed, dtype)

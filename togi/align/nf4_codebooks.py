@@ -83,17 +83,25 @@ def grid(kind: str, device: torch.device) -> Grid:
     middles = (values[:-1] + values[1:]) / 2
     wide = middles.double()
     wide = wide[wide < 1]
-    for cells in range(32, 1 << 16):
-        edges = torch.linspace(-1, 1, cells + 1, dtype=torch.float64)
-        cell = ((wide + 1) * (cells / 2)).long()
-        if len(cell.unique()) == len(wide) and (wide[:, None] - edges).abs().min() > 1e-5:
-            break
+    cells = next(cells for cells in range(32, 1 << 16) if _parts(wide, cells))
+    cell, edges = ((wide + 1) * (cells / 2)).long(), _edges(cells)
     threshold = torch.full((cells + 1,), 2.0)
     threshold[cell] = middles[: len(wide)]
     below = (wide < edges[:, None]).sum(1).to(torch.uint8)
     plain = bool((order == torch.arange(16)).all())
     codes = None if plain else order.to(torch.uint8).to(device)
     return Grid(cells, below.to(device), threshold.to(device), codes)
+
+
+def _edges(cells: int) -> Tensor:
+    return torch.linspace(-1, 1, cells + 1, dtype=torch.float64)
+
+
+def _parts(thresholds: Tensor, cells: int) -> bool:
+    """Whether no cell holds two thresholds, and none lies so near an edge that rounding counts."""
+    cell = ((thresholds + 1) * (cells / 2)).long()
+    margin = (thresholds[:, None] - _edges(cells)).abs().min()
+    return len(cell.unique()) == len(cell) and bool(margin > 1e-5)
 
 
 @cache

@@ -8,7 +8,7 @@ holds is its codes.   Source: Dettmers et al. 2023, eq. 5 and 6.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import torch
@@ -132,3 +132,8 @@ class Nf4Linear(nn.Module):
         double = "double" if self.nested is not None else "single"
         sizes = f"{self.in_features}, {self.out_features}, bias={self.bias is not None}"
         return f"{sizes}, {self.kind}, blocksize={self.blocksize}, {double}"
+
+
+def packed_layers(model: nn.Module) -> Iterator[tuple[str, Nf4Linear]]:
+    """Yield the layers in four bits by path, those under an adapter too."""
+    return ((p, m) for p, m in model.named_modules() if isinstance(m, Nf4Linear))

@@ -39,9 +39,7 @@ def _adamw_8bit(groups: Groups, config: TrainConfig, folder: Path) -> torch.opti
         )
     import bitsandbytes
 
-    return bitsandbytes.optim.AdamW8bit(
-        groups, lr=config.lr, betas=config.betas, eps=config.eps
-    )
+    return bitsandbytes.optim.AdamW8bit(groups, lr=config.lr, betas=config.betas, eps=config.eps)
 
 
 def _paged_adamw(groups: Groups, config: TrainConfig, folder: Path) -> torch.optim.Optimizer:
@@ -109,9 +107,7 @@ def make_optimizer(
     return OPTIMIZERS[config.optimizer]([g for g in groups if g["params"]], config, folder)
 
 
-def moments_of(
-    model: torch.nn.Module, optimizer: torch.optim.Optimizer
-) -> dict[str, torch.Tensor]:
+def moments_of(model: torch.nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, torch.Tensor]:
     """Return the live moments of a model's trained weights, named weight/moment."""
     return {
         f"{name}/{moment}": torch.as_tensor(value)
