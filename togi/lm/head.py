@@ -26,6 +26,12 @@ class TokenScores:
     greedy: Tensor
 
 
+def _logits(hidden: Tensor, weight: Tensor, bias: Tensor | None, out: Tensor) -> Tensor:
+    if bias is None:
+        return torch.mm(hidden, weight.t(), out=out)
+    return torch.addmm(bias, hidden, weight.t(), out=out)
+
+
 class _TokenLogprobs(torch.autograd.Function):
     @staticmethod
     def forward(
@@ -35,10 +41,15 @@ class _TokenLogprobs(torch.autograd.Function):
         logprobs = torch.empty(len(targets), dtype=wide, device=hidden.device)
         greedy = torch.empty(len(targets), dtype=torch.bool, device=hidden.device)
         unit = torch.empty_like(hidden) if ctx.needs_input_grad[0] else None
+        # The same two blocks for every chunk and every call: blocks whose size follows the text's
+        # leave holes in the memory that the next text does not fit in.
+        narrow = hidden.new_empty(ROWS, len(weight))
+        whole = narrow if wide == hidden.dtype else narrow.new_empty(narrow.shape, dtype=wide)
         for start in range(0, len(targets), ROWS):
             rows = slice(start, start + ROWS)
             wanted = targets[rows, None]
-            logits = torch.nn.functional.linear(hidden[rows], weight, bias).to(wide)
+            raw = _logits(hidden[rows], weight, bias, narrow[: len(wanted)])
+            logits = raw if whole is narrow else whole[: len(wanted)].copy_(raw)
             hit = logits.gather(1, wanted)
             top = logits.amax(1, keepdim=True)
             logits.sub_(top).exp_()
@@ -46,7 +57,8 @@ class _TokenLogprobs(torch.autograd.Function):
             logprobs[rows] = (hit - top - total.log()).squeeze(1)
             greedy[rows] = (hit >= top).squeeze(1)
             if unit is not None:
-                mean = logits.div_(total).to(hidden.dtype) @ weight
+                logits.div_(total)
+                mean = (raw if whole is narrow else raw.copy_(logits)) @ weight
                 torch.sub(weight[targets[rows]], mean, out=unit[rows])
         ctx.save_for_backward(unit)
         ctx.mark_non_differentiable(greedy)
