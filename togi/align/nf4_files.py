@@ -61,6 +61,15 @@ def packing_of(config: Any, where: str) -> Packing | None:
     return Packing(kind=kind, double=bool(double))
 
 
+def is_packed_folder(folder: Path) -> bool:
+    """Whether a folder's config.json says that its weights are in bitsandbytes' four bits."""
+    try:
+        told = json.loads((folder / "config.json").read_text("utf-8"))["quantization_config"]
+        return bool(told.get("load_in_4bit"))
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return False
+
+
 def layer_tensors(path: str, layer: Nf4Linear) -> dict[str, Tensor]:
     """Return a packed layer's tensors under bitsandbytes' names."""
     packed, name = layer.quantised.to(CPU), f"{path}.weight"

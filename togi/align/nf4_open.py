@@ -227,9 +227,8 @@ def _names(model: Any, shards: Shards) -> dict[str, str]:
 
 
 def _packed(layer: nn.Module, weights: Any) -> Nf4Linear:
-    bias: Tensor | None = layer.bias  # pyright: ignore
-    dtype = layer.weight.dtype  # pyright: ignore
-    return Nf4Linear(weights, bias, dtype=dtype, conv1d=is_conv1d(layer))
+    dense: Any = layer
+    return Nf4Linear(weights, dense.bias, dtype=dense.weight.dtype, conv1d=is_conv1d(layer))
 
 
 def _put(model: Any, target: str, shards: Shards, name: str, place: torch.device) -> Tensor:

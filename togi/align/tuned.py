@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from togi.errors import UsageError
 from togi.lm.base import LanguageModel
 from togi.lm.local import LocalModel, folder_digest
+
+if TYPE_CHECKING:
+    from togi.align.nf4_model import Nf4
 
 
 def open_tuned(
@@ -17,6 +21,7 @@ def open_tuned(
     dtype: str = "auto",
     offline: bool = False,
     trainable: bool = False,
+    nf4: Nf4 | None = None,
     say: Callable[[str], None] = print,
 ) -> LanguageModel:
     """Open a model by catalogue name, hub id, folder or endpoint, and put an adapter on it.
@@ -27,14 +32,13 @@ def open_tuned(
         dtype: "auto", "bfloat16" or "float32"; local models only.
         offline: refuse to fetch anything.
         trainable: leave the adapter's weights open for training.
+        nf4: hold the linear layers in four bits; a folder that is packed already always is so.
         say: told what is done.
 
     Raises:
-        UsageError: an adapter for an endpoint, whose weights are out of reach.
+        UsageError: an adapter for an endpoint, or four bits, whose weights are out of reach.
     """
-    from togi.lm.open import open_model
-
-    model = open_model(spec, dtype=dtype, offline=offline, say=say)
+    model = _open(spec, dtype, offline, nf4, say)
     if adapter is None:
         return model
     if not isinstance(model, LocalModel):
@@ -45,10 +49,39 @@ def open_tuned(
             hint="load the adapter into the server and name its model, or use local weights",
         )
     from togi.align.lora import load_adapter
+    from togi.align.lora_base import adapter_base
+    from togi.align.nf4_layer import packed_layers
 
     load_adapter(model.model, adapter, trainable=trainable)
+    base = adapter_base(adapter)
+    if base is not None and base.packing and not any(packed_layers(model.model)):
+        say(f"{adapter} was trained on the base in {base.packing['kind']}; here its base is dense")
     model.digest += "+" + folder_digest(adapter)
     return model
+
+
+def _open(
+    spec: str, dtype: str, offline: bool, nf4: Nf4 | None, say: Callable[[str], None]
+) -> LanguageModel:
+    from togi.lm.open import ENDPOINT, open_model
+
+    if spec.startswith(ENDPOINT):
+        if nf4 is not None:
+            hint = "use local weights, or have the server quantise them"
+            raise UsageError("an endpoint cannot be put in four bits", where=spec, hint=hint)
+        return open_model(spec, dtype=dtype, offline=offline, say=say)
+    from togi.lm.catalogue import resolve
+
+    folder = resolve(spec, offline=offline, say=say)
+    from togi.align.nf4_files import is_packed_folder
+
+    if nf4 is None and not is_packed_folder(folder):
+        from togi.lm.local import load_local
+
+        return load_local(folder, name=spec, dtype=dtype, say=say)
+    from togi.align.nf4_open import open_nf4
+
+    return open_nf4(folder, nf4, name=spec, dtype=dtype, say=say)
 
 
 def open_local(
@@ -57,6 +90,7 @@ def open_local(
     adapter: Path | None = None,
     dtype: str = "auto",
     offline: bool = False,
+    nf4: Nf4 | None = None,
     say: Callable[[str], None] = print,
 ) -> LocalModel:
     """Open a local model for training; the adapter, if any, goes on being trained.
@@ -64,7 +98,9 @@ def open_local(
     Raises:
         UsageError: the model is an endpoint, which can be judged but not trained.
     """
-    model = open_tuned(spec, adapter=adapter, dtype=dtype, offline=offline, trainable=True, say=say)
+    model = open_tuned(
+        spec, adapter=adapter, dtype=dtype, offline=offline, trainable=True, nf4=nf4, say=say
+    )
     if not isinstance(model, LocalModel):
         raise UsageError(
             "an endpoint can be judged but not trained",
