@@ -136,22 +136,23 @@ def quantise(
     _check(weights, blocksize, kind, name)
     flat = weights.detach().reshape(-1)
     n, table = len(flat), grid(kind, flat.device)
-    codes = torch.empty(n + n % 2, dtype=torch.uint8, device=flat.device)
+    full, step = n - n % blocksize, max(CHUNK, blocksize)
     absmax = torch.empty(-(n // -blocksize), dtype=torch.float32, device=flat.device)
-    full = n - n % blocksize
-    step = max(CHUNK, blocksize)
+    for start in range(0, full, step):
+        blocks = flat[start : min(start + step, full)].view(-1, blocksize)
+        absmax[start // blocksize :][: len(blocks)] = blocks.abs().amax(1)
+    if full < n:
+        absmax[-1] = flat[full:].float().abs().amax().clamp_min(SMALLEST)
+    if not absmax.isfinite().all():
+        raise DataError("the weights hold values that are not finite", where=name)
+    codes = torch.empty(n + n % 2, dtype=torch.uint8, device=flat.device)
     for start in range(0, full, step):
         stop = min(start + step, full)
         blocks = flat[start:stop].float().view(-1, blocksize)
-        top = blocks.abs().amax(1)
-        absmax[start // blocksize : stop // blocksize] = top
-        codes[start:stop] = table.place(blocks * _inverse(top)).view(-1)
+        inverse = _inverse(absmax[start // blocksize : stop // blocksize])
+        codes[start:stop] = table.place(blocks * inverse).view(-1)
     if full < n:  # bitsandbytes divides here where it multiplies above, and the bits can differ
-        rest = flat[full:].float()
-        absmax[-1] = rest.abs().amax().clamp_min(SMALLEST)
-        codes[full:n] = table.place(rest / absmax[-1])
-    if not absmax.isfinite().all():
-        raise DataError("the weights hold values that are not finite", where=name)
+        codes[full:n] = table.place(flat[full:].float() / absmax[-1])
     if n % 2:
         codes[n:] = table.place(torch.zeros(1, device=flat.device))
     packed = ((codes[0::2] << 4) | codes[1::2]).unsqueeze(1)
