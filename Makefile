@@ -65,7 +65,7 @@ clean: ## remove the environments and what tools left behind
 
 .venv-peers/.ready: .venv-peers/bin/python $(VERSIONS)
 	$< $(PIP) -e ".[gguf,hub]" pytest hypothesis \
-	  trl==1.16.0 peft==0.21.2 data-selection==1.0.3 lm-eval==0.4.13 \
+	  trl==1.16.0 peft==0.21.2 data-selection==1.0.3 lm-eval==0.4.13 bitsandbytes==0.50.2 \
 	  torch==2.13.0 transformers==5.23.0
 	touch $@
 

@@ -1,4 +1,4 @@
-"""Merging: what is saved answers as base and adapter did, and the wrong ways are measured as wrong."""
+"""Merging: what is saved answers as base and adapter did; the wrong ways are measured as wrong."""
 
 import json
 
