@@ -14,8 +14,8 @@ import torch
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
-ROWS = 256
-"Rows of logits held at a time: 50 MB in float32 at a vocabulary of 49,152."
+ROWS = 128
+"Rows of logits held at a time: 25 MB in float32 at a vocabulary of 49,152, and 1 % of the time."
 
 
 @dataclass(slots=True)
@@ -24,12 +24,6 @@ class TokenScores:
 
     logprobs: Tensor
     greedy: Tensor
-
-
-def _logits(hidden: Tensor, weight: Tensor, bias: Tensor | None, out: Tensor) -> Tensor:
-    if bias is None:
-        return torch.mm(hidden, weight.t(), out=out)
-    return torch.addmm(bias, hidden, weight.t(), out=out)
 
 
 class _TokenLogprobs(torch.autograd.Function):
@@ -41,15 +35,10 @@ class _TokenLogprobs(torch.autograd.Function):
         logprobs = torch.empty(len(targets), dtype=wide, device=hidden.device)
         greedy = torch.empty(len(targets), dtype=torch.bool, device=hidden.device)
         unit = torch.empty_like(hidden) if ctx.needs_input_grad[0] else None
-        # The same two blocks for every chunk and every call: blocks whose size follows the text's
-        # leave holes in the memory that the next text does not fit in.
-        narrow = hidden.new_empty(ROWS, len(weight))
-        whole = narrow if wide == hidden.dtype else narrow.new_empty(narrow.shape, dtype=wide)
         for start in range(0, len(targets), ROWS):
             rows = slice(start, start + ROWS)
             wanted = targets[rows, None]
-            raw = _logits(hidden[rows], weight, bias, narrow[: len(wanted)])
-            logits = raw if whole is narrow else whole[: len(wanted)].copy_(raw)
+            logits = torch.nn.functional.linear(hidden[rows], weight, bias).to(wide)
             hit = logits.gather(1, wanted)
             top = logits.amax(1, keepdim=True)
             logits.sub_(top).exp_()
@@ -57,8 +46,7 @@ class _TokenLogprobs(torch.autograd.Function):
             logprobs[rows] = (hit - top - total.log()).squeeze(1)
             greedy[rows] = (hit >= top).squeeze(1)
             if unit is not None:
-                logits.div_(total)
-                mean = (raw if whole is narrow else raw.copy_(logits)) @ weight
+                mean = logits.div_(total).to(hidden.dtype) @ weight
                 torch.sub(weight[targets[rows]], mean, out=unit[rows])
         ctx.save_for_backward(unit)
         ctx.mark_non_differentiable(greedy)
