@@ -12,7 +12,9 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from togi.data.blocks import read_blocks
-from togi.data.features import Bad, Features, Featuriser, field_of
+from togi.data.features import Features
+from togi.data.featuriser import Featuriser
+from togi.data.lines import Bad, field_of
 from togi.data.index import index_files
 from togi.data.kernels.table import ASK, BLANK, ESCAPED, PLAIN
 from togi.errors import DataError

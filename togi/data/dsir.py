@@ -26,7 +26,9 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from togi.data.blocks import open_lines, whole_file
-from togi.data.features import Bad, Features, Featuriser, Hash, field_of, text_of
+from togi.data.features import Features, Hash
+from togi.data.featuriser import Featuriser
+from togi.data.lines import Bad, field_of, text_of
 from togi.data.importance import (
     Fit,
     effective_sample_size,

@@ -8,7 +8,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from togi.data.features import Featuriser
+from togi.data.featuriser import Featuriser
 from togi.data.index import NgramIndex
 
 SHOWN = 15  # n-grams of each direction

@@ -18,7 +18,9 @@ from typing import Any, BinaryIO, NamedTuple
 import numpy as np
 
 from togi.data.blocks import disk_fault, in_order, read_blocks
-from togi.data.features import Bad, Features, Featuriser, Part
+from togi.data.features import Features, Part
+from togi.data.featuriser import Featuriser
+from togi.data.lines import Bad
 from togi.data.letters import letters
 from togi.data.native import kernels
 from togi.errors import DataError
