@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import errno
-import gzip
 import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, BinaryIO, TypeVar, cast
+from typing import Any, BinaryIO, TypeVar
 
 from togi.errors import DataError, SurroundingsError
+from togi.rows.packed import DAMAGE, open_packed
 
 BLOCK_BYTES = 1 << 19
 T = TypeVar("T")
@@ -20,21 +20,19 @@ R = TypeVar("R")
 
 
 def open_lines(path: Path) -> BinaryIO:
-    """Open a file for reading bytes; `.gz` is decompressed.
+    """Open a file for reading bytes; gzip and zstd are unpacked.
 
     Raises:
         DataError: the file is absent, is a folder or cannot be read.
     """
     try:
-        if path.suffix == ".gz":
-            return cast(BinaryIO, gzip.open(path, "rb"))
-        return open(path, "rb", buffering=0)
+        return open_packed(path)
     except OSError as fault:
         raise DataError(
             "this file cannot be read",
             where=str(path),
             found=(fault.strerror or str(fault)).lower(),
-            expected="a readable file with one document a line (.jsonl or .txt, also .gz)",
+            expected="a readable file with one document a line (.jsonl or .txt, also .gz, .zst)",
         ) from fault
 
 
@@ -72,7 +70,7 @@ def _rest_of_line(file: BinaryIO, path: Path, start: bytes, size: int) -> bytes:
 def _read(file: BinaryIO, path: Path, size: int) -> bytes:
     try:
         return file.read(size)
-    except (OSError, EOFError) as fault:
+    except (OSError, *DAMAGE) as fault:
         raise DataError(
             "reading stopped in the middle of this file",
             where=str(path),

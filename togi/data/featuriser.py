@@ -96,7 +96,9 @@ class Featuriser:
 
         Lines that the scanner is not sure of go to `decode`, by default `field_of`.
         """
-        return self._lines(block, self._scan(block, field), decode or partial(field_of, field=field))
+        return self._lines(
+            block, self._scan(block, field), decode or partial(field_of, field=field)
+        )
 
     def plain_lines(self, block: bytes, decode: Decode = text_of) -> Part:
         """Features of lines of plain text, each a document, or of what `decode` makes of a line."""

@@ -82,7 +82,9 @@ class OwnFeatures:
     def __init__(self, of: Of, buckets: int) -> None:
         self.name = of if isinstance(of, str) else getattr(of, "__qualname__", repr(of))
         self.function = _loaded(of) if isinstance(of, str) else of
-        self.bucket = functools.lru_cache(REMEMBERED)(functools.partial(hash_bucket, buckets=buckets))
+        self.bucket = functools.lru_cache(REMEMBERED)(
+            functools.partial(hash_bucket, buckets=buckets)
+        )
 
     def __call__(self, data: bytes, spans: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return the number of features of each document [documents], and all buckets.
