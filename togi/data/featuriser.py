@@ -137,7 +137,7 @@ class Featuriser:
         for number in np.flatnonzero(status == ASK):
             text = decode(block[starts[number] : ends[number]])
             if isinstance(text, Bad):
-                bad.append(text._replace(line=int(number)))
+                bad.append(text._replace(line=int(number), start=int(starts[number])))
                 continue
             first = len(block) + len(extra)
             extra += text.encode("utf-8", "surrogatepass")

@@ -8,11 +8,12 @@ from typing import NamedTuple, TypeAlias
 
 
 class Bad(NamedTuple):
-    """A line that cannot be used: its number in its part, and why."""
+    """A line that cannot be used: its number in its part, why, and where it starts there."""
 
     line: int
     reason: str
     found: str
+    start: int = 0
 
 
 Decode: TypeAlias = Callable[[bytes], "str | Bad"]

@@ -108,7 +108,8 @@ class OwnFeatures:
             DataError: the function raises, or returns what is no list of strings.
         """
         try:
-            found = list(self.function(text))
+            given = self.function(text)
+            found = [given] if isinstance(given, str) else list(given)
         except TogiError:
             raise
         except Exception as fault:
@@ -119,11 +120,11 @@ class OwnFeatures:
                 hint="mend the function and run the same command again",
             ) from fault
         wrong = [one for one in found if not isinstance(one, str)]
-        if wrong or isinstance(found, str):
+        if wrong or isinstance(given, str):
             raise DataError(
                 "the function of features returned something else than strings",
                 where=self.name,
-                found=repr(wrong[0])[:60],
+                found=repr(wrong[0] if wrong else given)[:60],
                 expected="a list of strings, one for each feature",
             )
         return found

@@ -39,7 +39,7 @@ TEXTS = frozenset(
 
 
 def format_of(path: Path) -> str:
-    """Return the format that a file's name promises; `.gz` or `.zst` may follow, "" is none of ours.
+    """Return the format that a file's name promises, `.gz` or `.zst` aside; "" is none of ours.
 
     >>> format_of(Path("a/pairs.jsonl.gz")), format_of(Path("notes.md")), format_of(Path("x.zip"))
     ('jsonl', 'text', '')

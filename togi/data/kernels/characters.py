@@ -17,9 +17,7 @@ def _character_size(lead):
     return int64(3) if lead < 0xF0 else int64(4)
 
 
-def split_characters(  # noqa: PLR0913
-    text, starts, ends, sizes, count, first, last, characters
-):
+def split_characters(text, starts, ends, sizes, count, first, last, characters):
     """Split the documents' words into characters, with one space where there was any.
 
     Args:

@@ -182,7 +182,7 @@ def _spread(builder: Any, value: Any) -> Any:
 
 @machine_code
 def least_values(typingctx: Any, hashes: Any, count: Any, factors: Any, minima: Any) -> Any:
-    """Write, for each of PERMUTATIONS permutations, the least of a mix(x) + b over `count` hashes x.
+    """Write, for each of PERMUTATIONS permutations, the least a mix(x) + b over `count` hashes x.
 
     `factors` holds all a and then all b. The minima stay in registers over the whole loop.
     """
