@@ -194,7 +194,8 @@ def ran(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
 def test_a_command_of_one_step_is_a_recipe(call: Any, ran: list[dict[str, Any]]):
     code, _, _ = call("align", "dpo", "pairs.jsonl", "lr=1e-4", "lora.rank=2", "--seed", "7")
     assert code == 3
-    rows, dpo = ran[0]["steps"]
+    rows, dpo, changes = ran[0]["steps"]
+    assert (changes["use"], list(changes["models"])) == ("evaluate.changes", ["base", "dpo"])
     assert (ran[0]["name"], ran[0]["seed"], ran[0]["model"]) == ("dpo", 7, "smollm2-135m")
     assert rows["source"] == "pairs.jsonl"
     assert (dpo["rows"], dpo["lr"], dpo["lora"]["rank"]) == ("rows", 1e-4, 2)

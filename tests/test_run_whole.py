@@ -77,6 +77,8 @@ def quickstart(place: Path) -> Recipe:
         "steps.judge.tasks.1.sampling.max_tokens=8",
         "steps.judge.tasks.2.limit=3",
         "steps.judge.tasks.3.limit=4",
+        "steps.changes.limit=3",
+        "steps.changes.max_tokens=8",
     ]
     return load_recipe(find_recipe("quickstart"), STEPS, words)
 
@@ -158,7 +160,7 @@ def test_offline_runs_with_the_network_cut_and_the_same_recipe_and_seed_give_the
     assert found == answers(tmp_path / "b")
     assert first.verdict == second.verdict
     notes = json.loads((tmp_path / "a" / "run.json").read_text())
-    assert [step["status"] for step in notes["steps"]] == ["done"] * 12
+    assert [step["status"] for step in notes["steps"]] == ["done"] * 13
 
 
 @pytest.mark.usefixtures("no_network")
@@ -208,7 +210,7 @@ def test_a_dry_run_shows_plan_sample_mask_and_cost_and_leaves_nothing(place: Pat
     out = StringIO()
     dry_run(quickstart(place), tmp_path / "run", STEPS, Voice("plain", out))
     said = out.getvalue()
-    assert said.count("would run") == 12
+    assert said.count("would run") == 13
     assert "⟦" in said
     assert "<|im_end|>⟧" in said  # the end-of-turn token carries loss
     assert "% of them trained" in said

@@ -80,8 +80,9 @@ def _pairs(
     if not ranked:
         return make_pairs(model, rows, sampling, unfinished=settings.unfinished)
     from togi.align.opening import start_of
-    from togi.align.ppo_setup import named_reward, one_reward, prompt_of
+    from togi.align.ppo_setup import named_reward, one_reward
     from togi.align.rewards import checked
+    from togi.rows.texts import prompt_of
 
     one_reward(settings, work)
     if settings.reward_model is not None:

@@ -13,7 +13,8 @@ from togi.align.ppo import PpoItem
 from togi.align.rewards import QUESTION, FunctionReward, JudgeReward, RewardSource, SimpleReward
 from togi.align.settings import PairsSettings, PpoStepSettings
 from togi.errors import UsageError
-from togi.rows.types import Document, Prompt, Sample
+from togi.rows.texts import prompt_of
+from togi.rows.types import Prompt
 from togi.step import Work
 
 REFERENCE = "reference"
@@ -38,13 +39,6 @@ def ppo_items(rows: Iterable[Any], renderer: Any) -> tuple[list[PpoItem], Counte
         else:
             items.append(PpoItem(row.id, prompt, ids, dict(row.metadata)))
     return items, dropped
-
-
-def prompt_of(row: Any) -> Prompt:
-    """Return what a row asks: its prompt, its question, or its text."""
-    if isinstance(row, Sample):
-        return row.input
-    return row.text if isinstance(row, Document) else row.prompt
 
 
 def reward_for(settings: PpoStepSettings, work: Work, model: Any) -> RewardSource:

@@ -16,6 +16,9 @@ from togi.run import run
 from togi.run_folder import read_json
 from togi.voice import Voice
 
+CHANGES_PROMPTS = 24
+"""Prompts that are answered after a one-off tuning, to see what it has changed."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Chosen:
@@ -95,11 +98,18 @@ def run_lima(
 
 
 def run_align(
-    method: str, rows: str, settings: Sequence[str], model: str, seed: int, flags: RunFlags
-) -> int:
-    """Tune an adapter on one source of rows; return the exit code."""
-    step = {"name": method, "use": f"align.{method}", "rows": "rows"}
-    whole = OneOff(name=method, sources={"rows": rows}, steps=[step], model=model, seed=seed)
+    method: str, rows: str, settings: Sequence[str], model: str, seed: int, flags: RunFlags,
+    *, changes: bool = True,
+) -> int:  # fmt: skip
+    """Tune on one source of rows, and see what that has changed; return the exit code."""
+    steps: list[dict[str, Any]] = [{"name": method, "use": f"align.{method}", "rows": "rows"}]
+    if changes and method != "reward":  # a reward model answers nothing
+        models = {"base": "base", method: method}
+        asked = {"models": models, "rows": "rows", "limit": CHANGES_PROMPTS}
+        steps.append({"name": "changes", "use": "evaluate.changes", **asked})
+    whole = OneOff(
+        name=method, sources={"rows": rows}, steps=steps, own=method, model=model, seed=seed
+    )
     return run_in_folder(whole.recipe(settings), flags)
 
 
