@@ -48,7 +48,8 @@ def rising_and_falling(
     if not counts.sum() or counts.sum() == before.sum():
         return [], []
     after = (counts + HALF) / (counts + HALF).sum()
-    earlier = (before + HALF) / (before + HALF).sum()
+    expected = before * (counts.sum() / before.sum()) + HALF  # in a pick that is like the pool
+    earlier = expected / expected.sum()
     log_ratio = np.log(after / earlier)
     directions = []
     for sign, share, texts in ((1, after, picked), (-1, earlier, pool)):

@@ -18,11 +18,15 @@ BATCH = 1024  # rows that are held at once
 
 
 class Column(NamedTuple):
-    """Texts of consecutive rows: UTF-8, where each starts and ends, and which are null."""
+    """Texts of consecutive rows: UTF-8, where each starts and ends, which are null, which broken.
+
+    Broken ones are not UTF-8.
+    """
 
     data: bytes
     spans: np.ndarray
     null: np.ndarray
+    broken: np.ndarray
 
 
 @contextmanager
@@ -78,12 +82,9 @@ def _column(array: Any, path: str, field: str) -> Column:
     """Return a column's texts as they lie in Arrow's buffers."""
     import pyarrow
 
-    try:
-        array = array.cast(pyarrow.large_string())
-    except pyarrow.ArrowException as error:
-        raise DataError(
-            f"the column {field!r} holds no text", where=path, found=str(array.type)
-        ) from error
+    if not _is_text(array.type):
+        raise DataError(f"the column {field!r} holds no text", where=path, found=str(array.type))
+    array = array.cast(pyarrow.large_string())
     _, offsets, data = array.buffers()
     ends = np.frombuffer(offsets, np.int64)[array.offset : array.offset + len(array) + 1]
     start, end = (int(ends[0]), int(ends[-1])) if len(ends) else (0, 0)
@@ -91,7 +92,31 @@ def _column(array: Any, path: str, field: str) -> Column:
     spans = np.zeros((len(array), 3), np.int64)
     spans[:, 0], spans[:, 1] = ends[:-1] - start, ends[1:] - start
     null = np.asarray(array.is_null().to_numpy(zero_copy_only=False), bool)
-    return Column(text, spans, null)
+    return Column(text, spans, null, _broken(array, text, spans))
+
+
+def _is_text(kind: Any) -> bool:
+    from pyarrow import types
+
+    if types.is_dictionary(kind):
+        return _is_text(kind.value_type)
+    return any(test(kind) for test in (types.is_string, types.is_large_string, types.is_null))
+
+
+def _broken(array: Any, text: bytes, spans: np.ndarray) -> np.ndarray:
+    """Mark texts that are not UTF-8: bool[rows]; all are looked at one by one only if one is."""
+    import pyarrow
+
+    broken = np.zeros(len(array), bool)
+    try:
+        array.validate(full=True)
+    except pyarrow.ArrowInvalid:
+        for row, (start, end, _) in enumerate(spans.tolist()):
+            try:
+                text[start:end].decode()
+            except UnicodeDecodeError:
+                broken[row] = True
+    return broken
 
 
 def rows(path: str, first: int, last: int, wanted: Sequence[int]) -> Iterator[tuple[int, dict]]:

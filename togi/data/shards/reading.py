@@ -138,14 +138,24 @@ def part_of(featuriser: Featuriser, shard: Shard, block: Block, reading: Reading
         bad = Bad(0, TOO_LONG, f"{block.too_long:,} bytes")
         return _placed(featuriser.texts([])._replace(lines=1, bad=(bad,)), block.start)
     if isinstance(block.content, Column):
-        part = featuriser.column(block.content.data, block.content.spans[~block.content.null])
-        full = np.flatnonzero(~block.content.null)
-        null = np.flatnonzero(block.content.null).tolist()
-        bad = tuple(Bad(n, f"{reading.field!r} is null", "null", n) for n in null)
-        part = part._replace(starts=full, lines=len(block.content.null), bad=bad)
+        part = _rows_of(featuriser, block.content, reading)
     else:
         part = _lines_of(featuriser, shard, block.content, reading)
     return _placed(part, block.start)
+
+
+def _rows_of(featuriser: Featuriser, column: Column, reading: Reading) -> Part:
+    """Return the features of a column's texts; starts are rows."""
+    useful = ~(column.null | column.broken)
+    bad = [Bad(n, f"{reading.field!r} is null", "null", n)
+           for n in np.flatnonzero(column.null).tolist()]  # fmt: skip
+    for n in np.flatnonzero(column.broken).tolist():
+        start, end = column.spans[n, :2].tolist()
+        bad.append(Bad(n, "not UTF-8", repr(column.data[start:end][:60]), n))
+    part = featuriser.column(column.data, column.spans[useful])
+    return part._replace(
+        starts=np.flatnonzero(useful), lines=len(useful), bad=tuple(sorted(bad))
+    )
 
 
 def _lines_of(featuriser: Featuriser, shard: Shard, lines: bytes, reading: Reading) -> Part:
