@@ -10,6 +10,8 @@ from pathlib import Path
 import pyarrow
 import pyarrow.parquet
 
+from togi.data.dsir import select_files
+
 WORDS = {
     "cooking": "stir the soup with salt and butter then bake bread until golden",
     "law": "the court held that the party shall pay damages under the contract",
@@ -44,3 +46,17 @@ def write(folder: Path, name: str, some: list[str]) -> Path:
     pack = {".gz": gzip.compress, ".zst": lambda b: pyarrow.compress(b, "zstd", asbytes=True)}
     path.write_bytes(pack.get(path.suffix, bytes)(data))
     return path
+
+
+POOL, TARGET = texts(900), texts(60, seed=1, domains=("cooking", "law"))
+SOME = {"min_tokens": 8, "smoothing": 1.0}
+
+
+def picked_by(folder: Path, raw: list[Path], k: int = 150, **options):
+    """Select into a file; returns the selection and the picked lines."""
+    target = folder / "target.jsonl"
+    if not target.exists():  # a file that is written anew is another one
+        write(folder, target.name, TARGET)
+    out = folder / "out.jsonl"
+    chosen = select_files(raw, [target], k, out, **{**SOME, **options})
+    return chosen, out.read_bytes().splitlines()

@@ -107,7 +107,8 @@ def select_files(
     Reads lines of JSON (`.jsonl`) or of plain text (`.txt`), also `.gz` and `.zst`, Parquet (whose
     rows become lines of JSON), folders and patterns of these, and through `togi.rows` whatever
     else holds rows. Beside `out` it writes `<out's stem>.selection.json` (the report),
-    `<stem>.parameters.npz` (p, q and the settings) and `<stem>.card.md` (the data card). Files
+    `<stem>.parameters.npz` (p, q and the settings), `<stem>.card.md` (the data card) and, with
+    `on_bad="skip"`, `<stem>.dropped.jsonl` (where each line lay that is no document, why). Files
     appear whole or not at all; until then work lies in `.<stem>.work`, where the same call goes on
     after a stop. What comes back holds 12 bytes a document and 8 for each target; for pools that
     are too large for that there is `togi.data.shards.select.select_shards`.
@@ -128,7 +129,7 @@ def select_files(
         SurroundingsError: the disk is full.
         UsageError: a setting makes no sense.
     """
-    from togi.data.shards.report import report, write_report
+    from togi.data.shards.report import report, write_dropped, write_report
     from togi.data.shards.select import How, select_shards
     from togi.data.shards.sources import Wanted, unchanged
     from togi.data.shards.writing import gather
@@ -149,6 +150,8 @@ def select_files(
         raise DataError("the raw files changed while they were read", hint="run it again")
     told = report(picked, k, chosen, wanted.lost)
     write_report(out.parent, f"{out.stem}.", told, picked)
+    if on_bad == "skip":
+        write_dropped(out.with_name(f"{out.stem}.dropped.jsonl"), picked, how)
     selection = _as_selection(picked, told, how.work)
     gather(picked.parts, out)
     shutil.rmtree(how.work)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -141,15 +142,13 @@ def _listed(refs: str | list[str] | None) -> list[str]:
 
 
 def _pool(settings: RandomSettings, work: Work, wanted: Wanted) -> Documents:
-    from togi.data.shards.select import Documents
-
     if not settings.rows and not settings.sources:
         raise RecipeError(
             "a pool is wanted", where=f"step '{work.name}'", expected="rows or sources"
         )
     rows = wanted.rows([work.input(ref, "rows") for ref in _listed(settings.rows)])
     direct = wanted.pool(settings.sources)
-    return Documents(sources=[*rows.sources, *direct.sources], reading=rows.reading)
+    return replace(direct, sources=[*rows.sources, *direct.sources], reading=rows.reading)
 
 
 def _targets(settings: RandomSettings, work: Work, wanted: Wanted) -> Sequence[Documents]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import socket
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -23,6 +24,7 @@ Result = TypeVar("Result")
 Engine: TypeAlias = Literal["threads", "ray"]
 AHEAD = 2  # jobs a worker that wait for it
 ENOUGH = 4  # jobs a thread from which on a thread takes a job by itself
+PATIENCE = 10  # seconds in which a cluster must answer
 RETRIES = 5  # workers that a job may lose before the run gives up
 
 
@@ -81,15 +83,28 @@ def ray_cluster(workers: int) -> Iterator[Run]:
 
 def _start(ray: Any, workers: int) -> None:
     given: dict[str, Any] = {"log_to_driver": False, "configure_logging": False}
-    if "RAY_ADDRESS" not in os.environ:
+    address = os.environ.get("RAY_ADDRESS", "")
+    if not address:
         given |= {"num_cpus": workers or cores(), "include_dashboard": False, "address": "local"}
     try:
+        _knock(address)  # Ray itself waits for minutes where nobody answers
         ray.init(**given)
     except (OSError, RuntimeError, ValueError, ConnectionError) as fault:
         raise SurroundingsError(
             "Ray does not start", where="engine: ray", found=str(fault).splitlines()[0][:300],
             hint="look at RAY_ADDRESS, or leave engine out",
         ) from fault  # fmt: skip
+
+
+def _knock(address: str) -> None:
+    """Connect to `host:port`, also with `ray://` before it, and hang up.
+
+    Raises:
+        OSError: nobody answers.
+    """
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    if host and port.isdecimal():
+        socket.create_connection((host, int(port)), PATIENCE).close()
 
 
 def _on_ray(ray: Any, function: Callable[[Any], Any], jobs: Sequence[Any]) -> Iterator[Any]:
@@ -126,9 +141,10 @@ class _Fault:
 
 
 def _result(ray: Any, waiting: Any) -> Any:
+    lost = ray.exceptions.WorkerCrashedError, ray.exceptions.OutOfMemoryError
     try:
         found = ray.get(waiting)
-    except ray.exceptions.WorkerCrashedError as fault:
+    except (*lost, ray.exceptions.NodeDiedError) as fault:
         raise SurroundingsError(
             f"a shard's worker died {RETRIES + 1} times", where="engine: ray",
             found=str(fault).splitlines()[0][:300],

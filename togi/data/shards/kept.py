@@ -58,8 +58,9 @@ class Kept:
     def mark(self, stage: str, key: str, told: dict[str, Any], **arrays: np.ndarray) -> None:
         """Say that a stage is done, and what it found."""
         text = np.frombuffer(json.dumps({"key": key, **told}).encode(), np.uint8)
+        every: dict[str, Any] = {"told": text, **arrays}
         with whole_file(self.path(f"{stage}.npz")) as file:
-            np.savez(file, told=text, **arrays)
+            np.savez(file, **every)
 
     def marked(self, stage: str, key: str) -> tuple[dict[str, Any], dict[str, np.ndarray]] | None:
         """Return what a stage found; None where it is not done, or was done with another key."""

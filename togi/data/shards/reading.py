@@ -153,9 +153,7 @@ def _rows_of(featuriser: Featuriser, column: Column, reading: Reading) -> Part:
         start, end = column.spans[n, :2].tolist()
         bad.append(Bad(n, "not UTF-8", repr(column.data[start:end][:60]), n))
     part = featuriser.column(column.data, column.spans[useful])
-    return part._replace(
-        starts=np.flatnonzero(useful), lines=len(useful), bad=tuple(sorted(bad))
-    )
+    return part._replace(starts=np.flatnonzero(useful), lines=len(useful), bad=tuple(sorted(bad)))
 
 
 def _lines_of(featuriser: Featuriser, shard: Shard, lines: bytes, reading: Reading) -> Part:

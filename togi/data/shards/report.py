@@ -92,6 +92,7 @@ def write_dropped(path: Path, picked: Picked, how: How) -> None:
     """Write a line for each line of the pool that is no document, and each row too short."""
     jobs = picked.pool.jobs
     files = [Kept(job.folder, job.shard.number).path("unusable") for job in jobs]
+    files += picked.pool.left_out
     if how.short:
         files += [Kept(how.work / "keys", job.shard.number).path("short") for job in jobs]
     gather(files, path)

@@ -7,7 +7,7 @@ shards' buffers and nothing that grows with the pool but one small result a shar
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -70,10 +70,17 @@ class How:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Documents:
-    """Files of documents, and how they are read."""
+    """Files of documents, and how they are read.
+
+    Attributes:
+        dropped: rows that were left out when sources were turned into lines, by reason.
+        left_out: files with a line for each of these.
+    """
 
     sources: Sequence[Source]
     reading: Reading
+    dropped: Mapping[str, int] = field(default_factory=dict[str, int])
+    left_out: Sequence[Path] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,11 +91,13 @@ class Indexes:
         jobs: that indexed them, in order.
         totals: over all of them.
         sizes: documents of each shard.
+        left_out: files with a line for each row that is in no shard.
     """
 
     jobs: list[IndexJob]
     totals: Totals
     sizes: list[int]
+    left_out: Sequence[Path] = ()
 
     @property
     def firsts(self) -> list[int]:
@@ -173,7 +182,8 @@ def _index(run: Run, documents: Documents, options: Options, how: How, what: str
             totals.add(job.shard, one)
             sizes.append(one.documents)
             pace.done(one.fresh)
-    return Indexes(jobs, totals, sizes)
+    totals.dropped.update(documents.dropped)
+    return Indexes(jobs, totals, sizes, documents.left_out)
 
 
 def _bytes(shard: Shard) -> int:

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
-from typing import Literal, cast
+from typing import TypeAlias, cast
 
 from togi.data.shards.cut import Source, source_of, sources_of
 from togi.data.shards.reading import Reading
 from togi.data.shards.select import Documents, How
 from togi.data.shards.spool import Spool
+from togi.rows.read import OnBad
+
+Lost: TypeAlias = list[tuple[str, str]]
 
 
 class Wanted:
@@ -36,21 +40,31 @@ class Wanted:
         step: str = "dsir",
         offline: bool = False,
     ) -> None:
-        self.lost: list[tuple[str, str]] = []
+        self.lost: Lost = []
         self.skips = how.on_bad == "skip"
         self.raw = Reading(field=field, features=features, step=step)
         self.wanted = Reading(field=target_field, features=features, step=step)
-        on_bad = cast(Literal["error", "skip"], how.on_bad)
-        self.spool = Spool(how.work / "spool", on_bad=on_bad, offline=offline, say=how.say)
+        on_bad = cast(OnBad, how.on_bad)
+        self.spooled = partial(
+            Spool, how.work / "spool", on_bad=on_bad, offline=offline, say=how.say
+        )
 
     def pool(self, names: Sequence[str | Path]) -> Documents:
         """Return the documents to choose from."""
-        found = sources_of(names, self.spool, self.lost if self.skips else None)
-        return Documents(sources=found, reading=self.raw)
+        return self._found(names, self.raw, self.lost if self.skips else None)
 
     def target(self, names: Sequence[str | Path]) -> Documents:
         """Return documents of the kind that is wanted."""
-        return Documents(sources=sources_of(names, self.spool), reading=self.wanted)
+        return self._found(names, self.wanted)
+
+    def _found(
+        self, names: Sequence[str | Path], reading: Reading, lost: Lost | None = None
+    ) -> Documents:
+        spool = self.spooled()
+        found = sources_of(names, spool, lost)
+        return Documents(
+            sources=found, reading=reading, dropped=spool.dropped, left_out=spool.left_out
+        )
 
     def rows(self, paths: Sequence[str | Path]) -> Documents:
         """Return what earlier steps left: files of togi's rows."""

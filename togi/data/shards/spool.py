@@ -14,15 +14,18 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from itertools import islice
 from pathlib import Path
-from typing import Literal
+from typing import BinaryIO
+
+import orjson
 
 from togi.data.blocks import whole_file
 from togi.data.shards.kept import key_of
-from togi.rows.read import read_rows
-from togi.rows.types import Row
+from togi.rows.read import OnBad, RowStream, read_rows
+from togi.rows.types import Dropped, Row
 from togi.rows.write import line_of
 
 PART = 64 << 20  # bytes
+LEFT_OUT = "left_out.lines"  # no part's name
 NAME = re.compile(r"(\d+)-(\d+)\.jsonl")
 
 
@@ -37,18 +40,21 @@ class Spool:
 
     Attributes:
         dropped: rows left out, by reason.
+        left_out: files with a line for each of them.
     """
 
     def __init__(
         self,
         folder: Path,
         *,
-        on_bad: Literal["error", "skip"] = "error",
+        on_bad: OnBad = "error",
         offline: bool = False,
         say: Callable[[str], None] = lambda line: None,
     ) -> None:
-        self.folder, self.on_bad, self.offline, self.say = folder, on_bad, offline, say
+        self.folder, self.offline, self.say = folder, offline, say
+        self.on_bad: OnBad = on_bad
         self.dropped: Counter[str] = Counter()
+        self.left_out: list[Path] = []
 
     def __call__(self, source: str) -> list[Path]:
         """Return the files of a source's rows, reading it where that is not done yet.
@@ -67,19 +73,31 @@ class Spool:
             with whole_file(done) as file:
                 file.write(json.dumps({"source": source, "dropped": dropped}).encode())
         self.dropped.update(json.loads(done.read_bytes())["dropped"])
+        self.left_out.append(folder / LEFT_OUT)
         return [path for path, _ in _parts(folder)]
 
     def _read(self, source: str, folder: Path) -> dict[str, int]:
         stream = read_rows(source, on_bad=self.on_bad, offline=self.offline)
         before = list(_parts(folder))
-        rows = islice(iter(stream), sum(count for _, count in before), None)
         number = len(before)
         if before:
             self.say(f"{source}: going on behind {sum(n for _, n in before):,} rows")
-        while count := _write(rows, folder, number):
-            number += 1
-            self.say(f"{source}: part {number}, {count:,} rows kept")
+        with whole_file(folder / LEFT_OUT) as file:
+            rows = islice(_rows(stream, source, file), sum(count for _, count in before), None)
+            while count := _write(rows, folder, number):
+                number += 1
+                self.say(f"{source}: part {number}, {count:,} rows kept")
         return dict(stream.dropped)
+
+
+def _rows(stream: RowStream, source: str, left_out: BinaryIO) -> Iterator[Row]:
+    """Yield the rows, and write a line for each that is left out."""
+    for event in stream.events():
+        if isinstance(event, Dropped):
+            told = {"source": source, "id": event.id, "reason": event.reason}
+            left_out.write(orjson.dumps(told, option=orjson.OPT_APPEND_NEWLINE))
+        else:
+            yield event
 
 
 def _parts(folder: Path) -> Iterator[tuple[Path, int]]:

@@ -89,7 +89,7 @@ def write_shard(job: WriteJob) -> Written:
     found = kept.marked("write", key)
     if found is not None and job.part.exists():
         told, arrays = found
-        return Written(**told, **arrays)
+        return Written(**{**told, **arrays})
     chosen = _chosen(job, index, taken)
     texts = _Texts(job, chosen)
     counts = np.zeros(job.index.features.buckets, np.int64)
