@@ -25,6 +25,12 @@ STEPS: dict[str, StepKind] = {
     "data.random": StepKind(
         "togi.data.steps", "RandomSettings", "run_random", version=2, outputs=_PICKED
     ),
+    "data.classifier": StepKind(
+        "togi.data.classifier_step",
+        "ClassifierSettings",
+        "run_classifier",
+        outputs=("rows", "selection", "dropped", "n"),
+    ),
     "data.compare": StepKind(
         "togi.data.compare", "CompareSettings", "run_compare", outputs=("compare", "table")
     ),

@@ -93,14 +93,6 @@ def by_length(pool: Mapping[int, int], chosen: Mapping[int, int]) -> list[dict[s
     return bands
 
 
-def lengths_of(picked: Picked) -> Counter[int]:
-    """Return how many picked documents have so many words."""
-    found: Counter[int] = Counter()
-    for one in picked.written:
-        found.update(dict(zip(*one.lengths.tolist(), strict=True)))
-    return found
-
-
 def sentences(told: Mapping[str, Any]) -> Sequence[str]:
     """Say what the user should know of copies and damaged files."""
     notes, found = [], told["duplicates"]
@@ -108,7 +100,7 @@ def sentences(told: Mapping[str, Any]) -> Sequence[str]:
         looked, twice = found[place]["looked_at"], found[place]["copies"]
         if twice > looked / 100:
             notes.append(
-                f"{twice / looked:.1%} of the {name} are copies of another; rows.clean drops them"
+                f"{twice / looked:.1%} of the {name} are copies of another in the text looked at"
             )
     if found["in_target"]:
         share = found["in_target"] / max(1, found["picked"]["looked_at"])

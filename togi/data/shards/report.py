@@ -14,7 +14,7 @@ from togi.data.blocks import whole_file
 from togi.data.explain import rising_and_falling, tallied_summary
 from togi.data.options import Options
 from togi.data.shards.card import card
-from togi.data.shards.diagnose import by_length, by_source, duplicates, lengths_of, sentences
+from togi.data.shards.diagnose import by_length, by_source, duplicates, sentences
 from togi.data.shards.indexing import Totals
 from togi.data.shards.kept import Kept
 from togi.data.shards.select import How, Picked
@@ -36,27 +36,25 @@ def report(
     target, pool, written = Totals(), picked.pool.totals, picked.written
     for one in picked.targets:
         target.join(one.totals)
-    counts = sum((one.counts for one in written), np.zeros(options.buckets, np.int64))
-    chosen = lengths_of(picked)
     figures = Figures(
         pool=pool.documents, target=target.documents, picked=sum(w.documents for w in written),
         filtered=pool.documents - picked.allowed, dropped=pool.dropped,
         dropped_target=target.dropped, effective=picked.effective,
         lengths={
             "pool": tallied_summary(pool.lengths),
-            "picked": tallied_summary(chosen),
+            "picked": tallied_summary(picked.lengths),
             "target": tallied_summary(target.lengths),
         },
     )  # fmt: skip
     samples = [text for one in written for text in one.picked_texts]
     others = [text for one in written for text in one.pool_texts]
-    risen = rising_and_falling(options.features, pool.counts, counts, samples, others)
-    told = report_of(figures, picked.fits, counts, risen, k, options)
+    risen = rising_and_falling(options.features, pool.counts, picked.counts, samples, others)
+    told = report_of(figures, picked.fits, picked.counts, risen, k, options)
     told |= {
         "n_ngrams": pool.ngrams,
         "duplicates": duplicates(picked),
         "sources": by_source(picked),
-        "length_bands": by_length(pool.lengths, chosen),
+        "length_bands": by_length(pool.lengths, picked.lengths),
         "damaged": [list(one) for one in (*pool.damaged, *target.damaged)],
         "unreadable": [list(one) for one in unreadable],
     }

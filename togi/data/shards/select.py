@@ -7,8 +7,9 @@ shards' buffers and nothing that grows with the pool but one small result a shar
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -115,7 +116,9 @@ class Picked:
         fits: one for each separate target.
         effective: effective sample size of the weights for each of them.
         allowed: documents that might be picked.
-        written: what each shard gave, in their order.
+        counts: int64[m], n-grams of the picked documents in each bucket.
+        lengths: words -> picked documents with so many.
+        written: what each shard gave besides, in their order.
         parts: the files of picked documents.
         sampled: hashes were compared where hash & sampled == 0.
     """
@@ -125,6 +128,8 @@ class Picked:
     fits: tuple[Fit, ...]
     effective: tuple[float, ...]
     allowed: int
+    counts: np.ndarray
+    lengths: Counter[int]
     written: list[Written]
     parts: list[Path]
     sampled: int
@@ -156,11 +161,13 @@ def select_shards(
         shares = quotas(k, [group.ngrams for group in groups], options)
         taken, effective = take(run, jobs, weighed, shares)
         sampled = _sample_mask(max(one.totals.documents for one in (indexed, *wanted)))
-        written = _write(run, indexed, jobs, taken, sampled, options, how)
+        parts = _write(run, indexed, jobs, taken, sampled, options, how)
     return Picked(
         pool=indexed, targets=wanted, fits=fits, effective=effective,
-        allowed=sum(one.allowed for one in weighed), written=[one for _, one in written],
-        parts=[part for part, one in written if one.documents], sampled=sampled,
+        allowed=sum(one.allowed for one in weighed), counts=parts.counts, lengths=parts.lengths,
+        written=parts.written,
+        parts=[part for part, one in zip(parts.paths, parts.written, strict=True) if one.documents],
+        sampled=sampled,
     )  # fmt: skip
 
 
@@ -226,6 +233,23 @@ def _weigh(
     return jobs, weighed
 
 
+@dataclass(slots=True)
+class Parts:
+    """The written parts, and sums over what they hold: only little is kept of each."""
+
+    paths: list[Path]
+    counts: np.ndarray
+    lengths: Counter[int] = field(default_factory=Counter[int])
+    written: list[Written] = field(default_factory=list[Written])
+
+    def add(self, one: Written) -> None:
+        """Add the next part."""
+        self.counts += one.counts
+        self.lengths.update(dict(zip(*one.lengths.tolist(), strict=True)))
+        none = np.empty(0, np.int64)
+        self.written.append(replace(one, counts=none, lengths=none))
+
+
 def _sample_mask(documents: int) -> int:
     """Return the mask of hashes that are compared, so that there are at most `SAMPLED` or so."""
     return (1 << max(0, (documents - 1).bit_length() - SAMPLED.bit_length() + 1)) - 1
@@ -234,7 +258,7 @@ def _sample_mask(documents: int) -> int:
 def _write(
     run: Run, pool: Indexes, jobs: list[WeighJob], taken: list[int], sampled: int,
     options: Options, how: How,
-) -> list[tuple[Path, Written]]:  # fmt: skip
+) -> Parts:  # fmt: skip
     """Write the picks of all shards, and look at a sample of documents on the way."""
     looked = _by_shard(spread(pool.totals.documents), pool.sizes)
     shown = _by_shard(spread(sum(taken)), taken)
@@ -246,9 +270,11 @@ def _write(
         )
         for n, job in enumerate(jobs)
     ]  # fmt: skip
+    parts = Parts([write.part for write in writes], np.zeros(options.buckets, np.int64))
     with Pace("picked documents written", taken, how.say, unit="documents") as pace:
-        written = [pace.through(one) for one in run(write_shard, writes)]
-    return [(write.part, one) for write, one in zip(writes, written, strict=True)]
+        for one in run(write_shard, writes):
+            parts.add(pace.through(one))
+    return parts
 
 
 def _by_shard(places: list[int], sizes: list[int]) -> list[tuple[int, ...]]:
