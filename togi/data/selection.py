@@ -70,6 +70,7 @@ def choose(
             "target": length_summary(target.words if target else np.empty(0)),
         },
         effective=tuple(effective_sample_size(column[allowed]) for column in columns),
+        target_ngrams=min((int(group.counts.sum()) for group in groups), default=0),
     )  # fmt: skip
     places = np.flatnonzero(picked)
     samples = (places[spread(len(places))].tolist(), spread(len(pool)))

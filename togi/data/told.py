@@ -24,6 +24,7 @@ class Figures:
         lengths: of pool, picked and target, in words.
         dropped, dropped_target: lines that are no document, by reason.
         effective: effective sample size of the weights, for each separate target.
+        target_ngrams: of the separate target that has fewest; 0 without a target.
     """
 
     pool: int
@@ -34,6 +35,7 @@ class Figures:
     dropped: Mapping[str, int]
     dropped_target: Mapping[str, int]
     effective: tuple[float, ...]
+    target_ngrams: int = 0
 
 
 def report_of(
@@ -72,7 +74,23 @@ def report_of(
         "rising": risen[0],
         "falling": risen[1],
     }
-    return {**report, "notes": _notes(report, k)}
+    notes = [*_notes(report, k), *_smoothing(figures.target_ngrams, options)]
+    return {**report, "notes": notes}
+
+
+def _smoothing(ngrams: int, options: Options) -> list[str]:
+    """Warn where the pseudo-counts outweigh what is known of the target.
+
+    >>> len(_smoothing(999, Options(smoothing=1.0))), _smoothing(99_999, Options(smoothing=1.0))
+    (1, [])
+    """
+    added = options.smoothing * options.buckets
+    if not ngrams or options.random or added < ngrams / 2:
+        return []
+    return [
+        f"smoothing adds {added:,.0f} to a target of {ngrams:,} n-grams, which lowers all weights "
+        "and so favours short documents; take fewer buckets, less smoothing or a larger target"
+    ]
 
 
 def _reduction(one: Fit, counts: np.ndarray) -> float:

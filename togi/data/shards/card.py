@@ -25,9 +25,11 @@ def _table(heads: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
 def _cell(value: object) -> str:
     r"""Return a value as a cell of a table.
 
-    >>> _cell(1234567), _cell(None), _cell("a|b")
-    ('1,234,567', 'unknown', 'a\\|b')
+    >>> _cell(1234567), _cell(None), _cell("a|b"), _cell(False)
+    ('1,234,567', 'unknown', 'a\\|b', 'no')
     """
+    if isinstance(value, bool):
+        return "yes" if value else "no"
     if value is None:
         return "unknown"
     if isinstance(value, float):
@@ -52,7 +54,9 @@ def _head(told: Mapping[str, Any]) -> str:
 
 
 def _made(told: Mapping[str, Any]) -> str:
-    options = [(key, value) for key, value in told["options"].items()]
+    options = {**told["options"], "seed": str(told["seed"])}
+    if not options["separate_targets"]:
+        del options["proportions"]
     found = told["duplicates"]
     looked = "" if found["share"] == 1 else f" (in a {found['share']:.2%} sample by hash)"
     rows = [
@@ -65,7 +69,7 @@ def _made(told: Mapping[str, Any]) -> str:
         *((f"left out: {reason}", count) for reason, count in told["dropped"].items()),
     ]
     return (
-        "## How it was made\n\n" + _table(("setting", "value"), options)
+        "## How it was made\n\n" + _table(("setting", "value"), [*options.items()])
         + "\n## What is known of it\n\n" + _table(("figure", "value"), rows)
     )  # fmt: skip
 

@@ -40,6 +40,7 @@ def report(
         pool=pool.documents, target=target.documents, picked=sum(w.documents for w in written),
         filtered=pool.documents - picked.allowed, dropped=pool.dropped,
         dropped_target=target.dropped, effective=picked.effective,
+        target_ngrams=_fewest(picked, options),
         lengths={
             "pool": tallied_summary(pool.lengths),
             "picked": tallied_summary(picked.lengths),
@@ -60,6 +61,12 @@ def report(
     }
     told["notes"] = [*told["notes"], *sentences(told)]
     return told
+
+
+def _fewest(picked: Picked, options: Options) -> int:
+    """Return the n-grams of the separate target that has fewest, or of all together."""
+    sizes = [one.totals.ngrams for one in picked.targets]
+    return min(sizes, default=0) if options.separate_targets else sum(sizes)
 
 
 def write_report(folder: Path, stem: str, told: dict[str, Any], picked: Picked) -> None:
