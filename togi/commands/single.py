@@ -20,10 +20,65 @@ CHANGES_PROMPTS = 24
 """Prompts that are answered after a one-off tuning, to see what it has changed."""
 
 
-def run_dsir(raw: str, target: str, settings: Sequence[str], seed: int, flags: RunFlags) -> int:
-    """Choose rows of `raw` that resemble `target`; return the exit code."""
-    step = {"name": "dsir", "use": "data.dsir", "rows": "raw", "target": "target"}
-    whole = OneOff(name="dsir", sources={"raw": raw, "target": target}, steps=[step], seed=seed)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Chosen:
+    """What `togi data dsir` chooses from and what the choice shall resemble.
+
+    Attributes:
+        words: sources, and `key=value` settings.
+        targets: sources; without any, the last of the words' is the target.
+        field: of the text: then sources are read directly, shard by shard.
+        engine: who works, "" for this process.
+    """
+
+    words: Sequence[str]
+    targets: Sequence[str] = ()
+    field: str = ""
+    engine: str = ""
+
+    def step(self) -> tuple[dict[str, Any], dict[str, str], list[str]]:
+        """Return the step, the sources to read before it, and its settings.
+
+        Raises:
+            UsageError: there is no pool or no target.
+        """
+        sources, settings = sources_and_settings(self.words)
+        targets = list(self.targets) or sources[1:][-1:]
+        pool = sources if self.targets else sources[:-1]
+        if not pool or not targets:
+            raise UsageError(
+                "a pool and a target are wanted", found=f"{len(sources)} sources",
+                expected="togi data dsir RAW TARGET k=1000, or RAW ... --target TARGET k=1000",
+            )  # fmt: skip
+        step: dict[str, Any] = {"name": "dsir", "use": "data.dsir"}
+        if self.engine:
+            step["engine"] = self.engine
+        if self.field:
+            return (
+                {**step, "field": self.field, "sources": pool, "target_sources": targets},
+                {},
+                settings,
+            )
+        raw = {f"raw-{n}" if len(pool) > 1 else "raw": one for n, one in enumerate(pool, 1)}
+        like = {f"target-{n}" if len(targets) > 1 else "target": one
+                for n, one in enumerate(targets, 1)}  # fmt: skip
+        return {**step, "rows": list(raw), "target": list(like)}, {**raw, **like}, settings
+
+
+def sources_and_settings(words: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Tell sources from `key=value` settings; what exists as a file is a source.
+
+    >>> sources_and_settings(["pool.jsonl", "k=5"])
+    (['pool.jsonl'], ['k=5'])
+    """
+    settings = [word for word in words if "=" in word and not Path(word).exists()]
+    return [word for word in words if word not in settings], settings
+
+
+def run_dsir(chosen: Chosen, seed: int, flags: RunFlags) -> int:
+    """Choose rows of a pool that resemble one target or several; return the exit code."""
+    step, sources, settings = chosen.step()
+    whole = OneOff(name="dsir", sources=sources, steps=[step], seed=seed)
     return run_in_folder(whole.recipe(settings), flags)
 
 

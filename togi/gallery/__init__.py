@@ -32,6 +32,14 @@ ENTRIES: dict[str, Entry] = {
         " disagreement is signal: it repeats among other raters.",
         minutes=1,
     ),
+    "dsir_selects": Entry(
+        title="Choosing data by importance resampling",
+        source="Xie et al. 2023, arXiv 2302.03169",
+        claim="Documents picked by importance resampling on hashed n-grams train better models for"
+        " the target than random ones and than those that a classifier filters.",
+        minutes=15,
+        model=True,
+    ),
     "scaling_laws": Entry(
         "Compute-optimal training",
         "Hoffmann et al. 2022, arXiv 2203.15556",
