@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field, model_validator
 
-from togi.errors import UsageError
+from togi.errors import RecipeError, UsageError, nearest
 from togi.rows.types import Row
 from togi.stats.rng import derive
 from togi.step import StepRef, StepSettings, Work
@@ -32,6 +32,9 @@ class DomainSettings(StepSettings):
     "The metadata key that holds a row's domain, with `rows`; dots lead into nested values."
     features: str | None = None
     "The text that is looked at, such as `{response}`; by default the prompt and the answer."
+
+    leave_out: list[str] = Field(default=[])
+    "Domains that are not looked at."
 
     @model_validator(mode="after")
     def _one_source(self) -> DomainSettings:
@@ -111,6 +114,7 @@ def rows_by_domain(settings: DomainSettings, work: Work) -> dict[str, list[Row]]
 
     Raises:
         DataError: fewer than two domains, or one without rows.
+        RecipeError: one to leave out that is none.
     """
     from togi.data.domains import by_key, require_domains
     from togi.rows.read import read_rows
@@ -121,6 +125,13 @@ def rows_by_domain(settings: DomainSettings, work: Work) -> dict[str, list[Row]]
         found = {
             name: list(read_rows(work.input(ref, "rows"))) for name, ref in settings.domains.items()
         }
+    for name in settings.leave_out:
+        if name not in found:
+            raise RecipeError(
+                f"no domain '{name}'", where=f"step '{work.name}', leave_out",
+                expected=nearest(name, found),
+            )  # fmt: skip
+        del found[name]
     require_domains(found, work.name)
     return dict(sorted(found.items()))
 

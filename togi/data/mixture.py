@@ -166,12 +166,17 @@ def plan(
 
 
 def overworked(shares: Sequence[Share]) -> list[str]:
-    """Return a sentence for each domain that a budget repeats more than four times."""
+    """Return a sentence on the domains that a budget repeats more than four times, if any.
+
+    >>> overworked([Share("law", 0.5, 60.0, 6.0), Share("web", 0.5, 60.0, 0.1)])[0][:34]
+    'repeated more than 4 times: law (6'
+    """
+    many = [f"{one.domain} ({one.epochs:.1f})" for one in shares if one.epochs > MANY_EPOCHS]
+    if not many:
+        return []
     return [
-        f"'{one.domain}' would be repeated {one.epochs:.1f} times: beyond {MANY_EPOCHS:g} epochs "
-        "a token is worth clearly less than a new one (togi data repeated)"
-        for one in shares
-        if one.epochs > MANY_EPOCHS
+        f"repeated more than {MANY_EPOCHS:g} times: {', '.join(many)}; from there on a token is "
+        "worth clearly less than a new one (togi data repeated)"
     ]
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from togi.data.mixture import MANY_EPOCHS, Mixture, normalised
+from togi.data.mixture import Mixture, Share, normalised, overworked
 from togi.rows.types import Row
 
 BATCH = 64  # rows among which the shares are exact to one row
@@ -58,20 +58,15 @@ def draw_rows(
 
 
 def _told(rows: Mapping[str, Sequence[Row]], shares: Any, owner: Any, sizes: Any) -> dict[str, Any]:
-    domains, warnings = [], []
+    domains, worked = [], []
     for number, (name, some) in enumerate(rows.items()):
         mine = owner == number
-        epochs = float(mine.sum()) / len(some)
+        share, epochs = float(shares[number]), float(mine.sum()) / len(some)
         domains.append(
             {
-                "domain": name, "weight": float(shares[number]), "rows": int(mine.sum()),
+                "domain": name, "weight": share, "rows": int(mine.sum()), "epochs": epochs,
                 "share_of_text": float(sizes[mine].sum() / max(1, sizes.sum())),
-                "epochs": epochs,
             }
         )  # fmt: skip
-        if epochs > MANY_EPOCHS:
-            warnings.append(
-                f"'{name}' is repeated {epochs:.1f} times: beyond {MANY_EPOCHS:g} epochs a row is "
-                "worth clearly less than a new one (togi data repeated)"
-            )
-    return {"domains": domains, "warnings": warnings}
+        worked.append(Share(name, share, float(sizes[mine].sum()), epochs))
+    return {"domains": domains, "warnings": overworked(worked)}

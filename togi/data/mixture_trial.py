@@ -114,6 +114,10 @@ def held_out_bits(module: Any, items: Sequence[DomainItem], k: int, *, budget: i
         return nats / sizes / math.log(2)
 
 
+def _silent(_: str) -> None:
+    """Say nothing of the steps of one training among many."""
+
+
 def trial(
     domains: Domains,
     mixtures: Mapping[str, Sequence[float] | Floats],
@@ -135,11 +139,14 @@ def trial(
     for number in range(seeds):
         own = derive(seed, "trial", number) >> 1
         for name, weights in mixtures.items():
-            say(f"trial: mixture '{name}', seed {number + 1} of {seeds}")
             module, training = new_proxy(shape, seed=own), config(own)
-            train_on(module, domains, weights, training, folder / f"{name}-{number}", say)
+            train_on(module, domains, weights, training, folder / f"{name}-{number}", _silent)
             found = held_out_bits(
                 module, domains.held_out, len(domains.names), budget=training.micro_tokens
             )
             bits[name].append(found)
+            say(
+                f"trial, seed {number + 1} of {seeds}: {name}, held-out bits per byte "
+                f"{found.mean():.3f}, worst domain {found.max():.3f}"
+            )
     return Trial(domains.names, {name: np.array(found) for name, found in bits.items()})
