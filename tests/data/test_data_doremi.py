@@ -436,3 +436,20 @@ def test_missing_references_another_split_and_lost_losses_are_said():
     with pytest.raises(DataError, match="never see"):
         search(small(), [1, 0, 1], Search(shape=SHAPE, training=config), seed=0,
                folder=_nowhere(), say=quiet)  # fmt: skip
+
+
+def test_a_batch_has_the_scores_of_the_token_tree():
+    from togi.lm import attention
+    from togi.lm.forward import answer_scores
+
+    attention.register()
+    model = new_proxy(SHAPE, seed=1)
+    requests = [Request((256, 1, 2, 3, 4), 1), Request((7, 8), 1), Request((9, 8, 7, 6), 2)]
+    batch = answer_scores(model, requests)
+    del model.answer_scores
+    model.set_attn_implementation(attention.NAME)
+    tree = answer_scores(model, requests)
+    assert torch.allclose(batch.tokens.logprobs, tree.tokens.logprobs, atol=1e-5)
+    assert torch.equal(batch.owner, tree.owner)
+    assert torch.equal(batch.tokens.greedy, tree.tokens.greedy)
+    assert torch.allclose(batch.states, tree.states, atol=1e-5)

@@ -170,7 +170,7 @@ class DoReMi:
         self._known, self._rows = False, len(items)
         if sum(map(self.cost, items)) > self._micro_tokens:
             with torch.no_grad():
-                parts = [_losses(model, part) for part in _runs(items, self._micro_tokens)]
+                parts = [_losses(model, part) for part in runs_of(items, self._micro_tokens)]
             self._move(torch.cat(parts), items)
         yield items
 
@@ -249,7 +249,7 @@ def _references(items: Sequence[DomainItem]) -> Tensor:
     return torch.from_numpy(np.concatenate([item.reference for item in items]))
 
 
-def _runs(items: Sequence[DomainItem], budget: int) -> Iterator[list[DomainItem]]:
+def runs_of(items: Sequence[DomainItem], budget: int) -> Iterator[list[DomainItem]]:
     """Split items in their order into parts of at most `budget` tokens (or one item)."""
     part: list[DomainItem] = []
     used = 0

@@ -6,15 +6,22 @@ bits per byte at once; `tokens="model"` takes the recipe's tokenizer instead.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import pairwise
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from togi.errors import UsageError
 
+if TYPE_CHECKING:
+    from togi.lm.forward import AnswerScores, Request
+
 BYTES = 256
 """The number of byte values, and the id that begins each piece."""
+
+MOST_LOGITS = 1 << 24
+"""Logits that are kept for the backward pass (64 MB); more are computed again instead."""
 
 Encode = Callable[[str], tuple[list[int], list[int]]]
 """(text) -> its token ids, and how many bytes of the text each stands for."""
@@ -40,23 +47,56 @@ class Shape:
 
 
 def new_proxy(shape: Shape, *, seed: int) -> Any:
-    """Return a Llama of that shape with random weights; the same seed gives the same ones."""
+    """Return a Llama of that shape with random weights; the same seed gives the same ones.
+
+    Its pieces share no beginnings, so it scores them as one plain batch instead of a token tree:
+    it has an `answer_scores` of its own, which `togi.lm.forward.answer_scores` asks.
+    """
     import torch
     from transformers import LlamaConfig, LlamaForCausalLM
 
-    from togi.lm import attention
-
-    attention.register()
     config = LlamaConfig(
         vocab_size=shape.vocabulary, hidden_size=shape.width,
         intermediate_size=8 * round(shape.width / 3), num_hidden_layers=shape.layers,
         num_attention_heads=shape.heads, num_key_value_heads=shape.heads,
         max_position_embeddings=shape.context + 1, tie_word_embeddings=True,
-        bos_token_id=None, eos_token_id=None, attn_implementation=attention.NAME,
+        initializer_range=min(0.08, shape.width**-0.5), bos_token_id=None, eos_token_id=None,
+        attn_implementation="sdpa",
     )  # fmt: skip
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        return LlamaForCausalLM(config).float()
+        model = LlamaForCausalLM(config).float()
+    model.answer_scores = partial(batch_scores, model)  # type: ignore[assignment]
+    return model
+
+
+def batch_scores(model: Any, requests: Sequence[Request]) -> AnswerScores:
+    """Score requests as one batch, the shorter ones filled up at their end.
+
+    The same numbers as `togi.lm.forward.answer_scores` has by its token tree.
+    """
+    import torch
+
+    from togi.lm.forward import AnswerScores
+    from togi.lm.head import TokenScores, token_logprobs
+
+    lengths = [len(request.ids) - 1 for request in requests]
+    ids = torch.zeros(len(requests), max(lengths), dtype=torch.int64)
+    wanted = torch.zeros_like(ids, dtype=torch.bool)
+    for row, request in enumerate(requests):
+        ids[row, : lengths[row]] = torch.tensor(request.ids[:-1])
+        wanted[row, request.start - 1 : lengths[row]] = True
+    targets = torch.tensor([i for request in requests for i in request.ids[request.start :]])
+    device = next(model.parameters()).device
+    ids, wanted, targets = (one.to(device) for one in (ids, wanted, targets))
+    states = model.base_model(input_ids=ids, use_cache=False).last_hidden_state[wanted]
+    owner = wanted.nonzero()[:, 0]
+    weight = model.get_output_embeddings().weight
+    if len(targets) * len(weight) > MOST_LOGITS:
+        return AnswerScores(token_logprobs(states, weight, targets), owner, states)
+    logits = torch.nn.functional.linear(states, weight)
+    nats = torch.nn.functional.cross_entropy(logits, targets, reduction="none")
+    return AnswerScores(TokenScores(-nats, logits.detach().argmax(1) == targets), owner, states)
 
 
 def by_bytes(text: str) -> tuple[list[int], list[int]]:

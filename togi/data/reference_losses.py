@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from togi.data.doremi import DomainItem
-from togi.lm.forward import stream_scores
+from togi.data.doremi import DomainItem, runs_of
+from togi.lm.forward import answer_scores
 from togi.train.digest import model_digest
 from togi.train.files import told
 
@@ -53,14 +53,14 @@ def token_losses(
     model: Any, items: Sequence[DomainItem], *, budget: int = 4096
 ) -> NDArray[np.float32]:
     """Return the loss in nats of each trained token, items end to end."""
-    found: list[NDArray[np.float32]] = [np.empty(0, dtype=np.float32)] * len(items)
-    requests = [item.request for item in items]
-    for pack, scores in stream_scores(model, requests, budget=budget):
-        losses = -scores.tokens.logprobs.float().cpu().numpy()
-        ends = np.cumsum([items[i].trained_tokens for i in pack])
-        for i, part in zip(pack, np.split(losses, ends[:-1]), strict=True):
-            found[i] = part
-    return np.concatenate(found)
+    import torch
+
+    parts = [np.empty(0, dtype=np.float32)]
+    with torch.no_grad():
+        for part in runs_of(items, budget):
+            scores = answer_scores(model, [item.request for item in part])
+            parts.append(-scores.tokens.logprobs.float().cpu().numpy())
+    return np.concatenate(parts)
 
 
 def _key(model: Any, items: Sequence[DomainItem]) -> str:

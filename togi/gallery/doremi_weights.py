@@ -28,6 +28,7 @@ from togi.train.config import TrainConfig
 
 LEAST, MOST = 60_000, 400_000  # bytes of a domain: its natural share of the total, within these
 LONGEST = 4_000  # characters of a document
+BATCH, CONTEXT = 12, 96  # pieces of a step, two of each domain; bytes of a piece
 RIVALS = ("uniform", "proportional")
 
 
@@ -36,10 +37,12 @@ class Settings(StepSettings):
 
     seeds: int = Field(default=3, ge=2)
     "Proxies, and models for each mixture."
-    steps: int = Field(default=300, ge=1)
+    steps: int = Field(default=600, ge=1)
     "Updates of each of them."
     width: int = Field(default=64, ge=8)
-    "Their width, with two layers."
+    "Their width, with one layer."
+    eta: float = Field(default=0.2, gt=0)
+    "Step of the weights; the paper's 1 suits its batches of half a million tokens."
     total: int = Field(default=1_200_000, ge=1)
     "Bytes of text, shared among the domains as their natural sizes are."
 
@@ -49,15 +52,15 @@ def run(settings: Settings, work: Work) -> dict[str, Any]:
     domains = gathered(settings.total, seed=work.seed)
     for name, count in zip(domains.names, domains.tokens, strict=True):
         work.say(f"{name}: {count:,} bytes to learn from")
-    shape = Shape(width=settings.width, context=96)
+    shape = Shape(width=settings.width, layers=1, context=CONTEXT)
 
     def training(seed: int) -> TrainConfig:
         return TrainConfig(
-            steps=settings.steps, batch=18, micro_tokens=4096, lr=4e-3, warmup=0.06,
-            betas=(0.9, 0.99), weight_decay=0.01, seed=seed, save_every=100, keep=1,
+            steps=settings.steps, batch=BATCH, micro_tokens=4096, lr=1e-2, warmup=0.06,
+            betas=(0.9, 0.99), weight_decay=0.01, seed=seed, save_every=200, keep=1,
         )  # fmt: skip
 
-    asked = Search(shape=shape, training=training, seeds=settings.seeds)
+    asked = Search(shape=shape, training=training, eta=settings.eta, seeds=settings.seeds)
     (found,) = search(
         domains, domains.sizes, asked, seed=work.seed, folder=work.folder, say=work.say
     )
@@ -110,8 +113,9 @@ def finding(domains: Domains, found: Round, tried: Trial, settings: Settings) ->
         ],
         notes=[
             "The paper's proxy has 280 million weights and trains an 8 billion one; here proxy and"
-            f" model are alike, 2 layers of width {settings.width} from scratch over bytes, for"
-            f" {settings.steps} steps of 18 pieces of 96 bytes.",
+            f" model are alike, one layer of width {settings.width} from scratch over bytes, for"
+            f" {settings.steps} steps of {BATCH} pieces of {CONTEXT} bytes; eta is"
+            f" {settings.eta:g} where the paper's is 1, as small steps see noise.",
             f"Intervals are over {settings.seeds} seeds on one split of the text; the text depends"
             " on the packages that are installed.",
         ],
@@ -144,7 +148,7 @@ def gathered(total: int, *, seed: int) -> Domains:
         rows[name] = kept
     return domains_of(
         rows, lambda row: row.text if isinstance(row, Document) else "", by_bytes, first=BYTES,
-        context=96, held_out=0.15, seed=seed, where="gallery",
+        context=CONTEXT, held_out=0.15, seed=seed, where="gallery",
     )  # fmt: skip
 
 
