@@ -211,7 +211,7 @@ class DoReMi:
         alpha = reweighted(self.alpha, excess, eta=self.eta, smoothing=self.smoothing)
         self._known, self._rows = True, len(items)
         self.state["steps"] += 1
-        self.told = {"entropy": float(-np.sum(alpha * np.log(np.maximum(alpha, 1e-300))))}
+        self.told = {"alpha_entropy": float(-np.sum(alpha * np.log(np.maximum(alpha, 1e-300))))}
         for number, name in enumerate(self._domains):
             self.state[f"alpha/{name}"] = float(alpha[number])
             self.state[f"sum/{name}"] += float(alpha[number])

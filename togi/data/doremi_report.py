@@ -51,7 +51,7 @@ def _domain(domains: Domains, last: Round, number: int) -> dict[str, Any]:
 
 def _path(last: Round, names: Sequence[str]) -> dict[str, list[list[float]]]:
     """Return the way of the first proxy's weights: domain -> [step, weight]."""
-    lines = [line for line in read_metrics(last.logs[0]) if "entropy" in line]
+    lines = [line for line in read_metrics(last.logs[0]) if "alpha_entropy" in line]
     some = lines[:: max(1, len(lines) // DRAWN)]
     return {name: [[line["step"], line[f"alpha/{name}"]] for line in some] for name in names}
 
