@@ -81,7 +81,9 @@ class Round:
 
     def weight(self, number: int) -> Estimate:
         """Return a domain's weight; the interval is over proxies, unknown with one."""
-        return bootstrap_mean(self.weights[:, number].tolist())
+        found = bootstrap_mean(self.weights[:, number].tolist())
+        low, high = (float(np.clip(end, 0, 1)) for end in (found.low, found.high))
+        return replace(found, low=low, high=high)
 
 
 def search(
