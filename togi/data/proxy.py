@@ -61,7 +61,6 @@ def new_proxy(shape: Shape, *, seed: int) -> Any:
         num_attention_heads=shape.heads, num_key_value_heads=shape.heads,
         max_position_embeddings=shape.context + 1, tie_word_embeddings=True,
         initializer_range=min(0.08, shape.width**-0.5), bos_token_id=None, eos_token_id=None,
-        attn_implementation="sdpa",
     )  # fmt: skip
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)

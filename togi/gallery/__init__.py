@@ -86,8 +86,8 @@ ENTRIES: dict[str, Entry] = {
     "doremi_weights": Entry(
         title="Weights of domains without a downstream task",
         source="Xie et al. 2023, arXiv 2305.10429",
-        claim="Weights of domains found by a small proxy lower the loss of a model on every domain"
-        " against mixing by size, the worst ones most.",
+        claim="Weights of domains found by a small proxy lower a model's loss, on average and on"
+        " the worst domain, against mixing by size.",
         minutes=8,
     ),
     "title_trends": Entry(
