@@ -115,8 +115,8 @@ def finding(domains: Domains, found: Round, tried: Trial, settings: Settings) ->
             ),
         ],
         notes=[
-            "The paper's rival is mixing by size. Uniform mixing is the harder one where domains are"
-            " few and none is noise: DoReMi's weights are then not far from equal.",
+            "The paper's rival is mixing by size. Uniform mixing is the harder one where domains"
+            " are few and none is noise: DoReMi's weights are then not far from equal.",
             "The paper's proxy has 280 million weights and trains an 8 billion one; here proxy and"
             f" model are alike, one layer of width {settings.width} from scratch over bytes, for"
             f" {settings.steps} steps of {BATCH} pieces of {CONTEXT} bytes; eta is"
