@@ -37,6 +37,16 @@ STEPS: dict[str, StepKind] = {
     "data.lima": StepKind(
         "togi.data.lima_steps", "LimaSettings", "run_lima", outputs=_CURATED, model=True
     ),
+    "data.doremi": StepKind(
+        "togi.data.doremi_steps",
+        "DoremiSettings",
+        "run_doremi",
+        outputs=("weights", "doremi", "trajectory"),
+        model=True,
+    ),
+    "data.mixture": StepKind(
+        "togi.data.doremi_steps", "MixtureSettings", "run_mixture", outputs=("rows", "mixture", "n")
+    ),
     "data.scaling": StepKind(
         "togi.data.law_steps",
         "ScalingSettings",

@@ -119,6 +119,34 @@ def data_lima(
     raise typer.Exit(run_lima(source, against or [], settings or [], model, seed, given))
 
 
+@data.command("doremi", cls=step_help("data.doremi"))
+def data_doremi(
+    source: Annotated[
+        str | None, typer.Argument(help="Rows whose metadata key `by` holds their domain.")
+    ] = None,
+    settings: Settings = None,
+    domain: Annotated[
+        list[str] | None,
+        typer.Option("--domain", help="NAME=SOURCE, for each domain; instead of one source."),
+    ] = None,
+    compare: Annotated[
+        int, typer.Option("--compare", min=0, help="Seeds of a trial against other mixtures.")
+    ] = 0,
+    model: Model = DEFAULT_MODEL,
+    out: Out = None,
+    seed: Seed = 0,
+    offline: Offline = False,
+    json_lines: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Find the weights of domains that leave the worst of them best learnt (DoReMi)."""
+    from togi.commands.mixtures import run_doremi
+
+    given = flags(out, offline, None, json_lines, quiet)
+    found = run_doremi(source, domain or [], settings or [], compare, model, seed, given)
+    raise typer.Exit(found)
+
+
 @data.command("scaling", cls=step_help("data.scaling"))
 def data_scaling(
     runs: RunTable = None,

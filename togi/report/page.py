@@ -17,6 +17,7 @@ from togi.report import (
     laws,
     leakage,
     measures,
+    mixtures,
     pairwise,
     pairwise_samples,
     provenance,
@@ -99,6 +100,7 @@ def context(files: RunFiles, depth: Depth) -> dict[str, Any]:
         "findings": findings.sections(files, names),
         "changes": changed.sections(files, names),
         "laws": laws.sections(files, names),
+        "mixtures": mixtures.sections(files, names),
         "raters": raters.sections(files, names),
     }
     shown = [place for place in CONTENTS if _belongs(place, files, optional)]
@@ -150,6 +152,7 @@ CONTENTS = {
     "changes": "What changed",
     "data": "Data",
     "laws": "Laws of scale",
+    "mixtures": "Weights of domains",
     "raters": "Disagreement of raters",
     "training": "Training",
     "samples": "Samples",
@@ -159,7 +162,7 @@ CONTENTS = {
 }
 """The page's parts, in order: id and heading. A template of an id's name draws it."""
 ALWAYS = ("recipe", "glossary")
-OPTIONAL = ("findings", "changes", "laws", "raters")
+OPTIONAL = ("findings", "changes", "laws", "mixtures", "raters")
 """Parts that stand there only where a step has left something for them."""
 
 
