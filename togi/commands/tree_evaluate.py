@@ -20,6 +20,7 @@ from togi.commands.options import (
     Rows,
     Seed,
     Settings,
+    Unlike,
     flags,
     tree,
 )
@@ -65,6 +66,7 @@ def evaluate_compare(
         list[str] | None,
         typer.Option("--guard", help="NAME=MARGIN: general_text or choices may lose so much."),
     ] = None,
+    unlike: Unlike = None,
     model: Model = DEFAULT_MODEL,
     out: Out = None,
     seed: Seed = 0,
@@ -75,7 +77,9 @@ def evaluate_compare(
     """Judge two models on the same rows and decide: exit code 0 is accept, 3 is anything else."""
     from togi.commands.single import Asked, guards_of, run_compare
 
-    asked = Asked(rows=rows, kind=kind, check=check, cluster=cluster, limit=limit)
+    asked = Asked(
+        rows=rows, kind=kind, check=check, cluster=cluster, limit=limit, unlike=tuple(unlike or ())
+    )
     given = flags(out, offline, None, json_lines, quiet)
     models = {"before": before, "after": after}
     raise typer.Exit(run_compare(asked, models, model, seed, guards_of(guard or []), given))

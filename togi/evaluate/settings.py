@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field, model_validator
 
 from togi.errors import UsageError, nearest
+from togi.evaluate.unlike import check_allowed
 from togi.step import StepRef, StepSettings
 
 
@@ -115,6 +116,8 @@ class JudgeSettings(StepSettings):
     "The model that the others are compared with; the first one by default."
     comparisons: list[tuple[str, str]] = Field(default=[])
     "More pairs to compare, each [after, before]."
+    unlike: list[str] = Field(default=[])
+    "In what compared models may differ on purpose: backend, dtype. The report states it."
     chunk: int = Field(default=64, ge=1)
     "Samples between two syncs to the disk; changes no score."
 
@@ -125,6 +128,7 @@ class JudgeSettings(StepSettings):
         for name in [*named, *([self.baseline] if self.baseline else [])]:
             if name not in known:
                 raise UsageError(f"no model is called '{name}'", expected=nearest(name, known))
+        check_allowed(self.unlike)
         names = [task.name for task in self.tasks]
         for name in names:
             if names.count(name) > 1:
@@ -145,6 +149,8 @@ class VerdictSettings(StepSettings):
     "The judging that holds the candidate."
     before: StepRef | None = None
     "Another judging that holds the baseline; it must have asked the same in the same way."
+    unlike: list[str] = Field(default=[])
+    "In what the two may differ on purpose: backend, dtype, shots, … The report states it."
     baseline: str
     "The model before, by its display name."
     candidate: str

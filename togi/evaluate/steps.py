@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -53,16 +53,38 @@ def run_judge(settings: JudgeSettings, work: Work) -> dict[str, Any]:
     tasks = [build_task(task, work, notes) for task in settings.tasks]
     for note in notes:
         work.say(note)
-    judge(
+    scores = judge(
         {name: opener(model, work) for name, model in settings.models.items()},
         tasks,
         work.folder,
         comparisons=settings.pairs(),
+        unlike=settings.unlike,
         chunk=settings.chunk,
         seed=work.seed,
         say=work.say,
     )
-    return {"scores": "scores.json", "samples": "samples.jsonl", "notes": notes}
+    apart = _apart(scores["unlike"]["pairs"])
+    for note in apart:
+        work.say(note)
+    return {"scores": "scores.json", "samples": "samples.jsonl", "notes": [*notes, *apart]}
+
+
+def _apart(pairs: Iterable[Mapping[str, Any]]) -> list[str]:
+    """Say of each pair of unlike models whether it was compared, and in what the two differ.
+
+    >>> _apart([{"after": "a", "before": "b", "differs": {"dtype": ["float32", "bfloat16"]},
+    ...          "compared": False}])
+    ['a and b were not compared: they differ in dtype: float32 and bfloat16 (unlike: [dtype])']
+    """
+    from togi.evaluate.unlike import sentence, told
+
+    return [
+        sentence(one["after"], one["before"], one["differs"])
+        if one["compared"]
+        else f"{one['after']} and {one['before']} were not compared: they differ in "
+        f"{told(one['differs'])} (unlike: [{', '.join(one['differs'])}])"
+        for one in pairs
+    ]
 
 
 def run_verdict(settings: VerdictSettings, work: Work) -> dict[str, Any]:
@@ -72,7 +94,8 @@ def run_verdict(settings: VerdictSettings, work: Work) -> dict[str, Any]:
     def folder(ref: str) -> Path:
         return Path(work.input(ref, "scores")).parent
 
-    judged = Judged(folder(settings.scores), folder(settings.before) if settings.before else None)
+    before = folder(settings.before) if settings.before else None
+    judged = Judged(folder(settings.scores), before, settings.unlike)
     rule = Rule(
         baseline=settings.baseline,
         candidate=settings.candidate,
