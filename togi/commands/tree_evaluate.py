@@ -147,6 +147,35 @@ def evaluate_changes(
     raise typer.Exit(run_changes(asked, models, settings or [], model, seed, given))
 
 
+@evaluate.command("rank", cls=step_help("evaluate.rank"))
+def evaluate_rank(
+    runs: Annotated[
+        list[str], typer.Argument(metavar="RUN…", help="Folders of finished runs with judgings.")
+    ],
+    tasks: Annotated[
+        list[str] | None, typer.Option("--task", help="Task or task.measure; repeatable.")
+    ] = None,
+    unlike: Unlike = None,
+    shared: Annotated[
+        bool, typer.Option("--shared", help="Use the samples that all were asked.")
+    ] = False,
+    out: Out = None,
+    seed: Seed = 0,
+    json_lines: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Rank the models of finished runs, by win rate and by Bradley–Terry strength.
+
+    Paired by sample id; a win rate changes with the set of models.
+    """
+    from togi.commands.ranking import Ranked, run_rank
+
+    asked = Ranked(
+        runs=tuple(runs), tasks=tuple(tasks or ()), unlike=tuple(unlike or ()), shared=shared
+    )
+    raise typer.Exit(run_rank(asked, seed, flags(out, True, None, json_lines, quiet)))
+
+
 @evaluate.command("try")
 def evaluate_try(
     rows: Rows,

@@ -138,13 +138,17 @@ def differences(
     table: Mapping[tuple[str, str], Column],
     *,
     seed: int = 0,
+    alike: bool = True,
 ) -> list[dict[str, Any]]:
-    """Return the paired differences "after minus before" with p-values adjusted by family."""
+    """Return the paired differences "after minus before" with p-values adjusted by family.
+
+    `alike` is False where the user has allowed that models were asked in different ways.
+    """
     families: tuple[list[dict[str, Any]], list[dict[str, Any]]] = ([], [])
     for after, before in comparisons:
         for task, facts in tasks.items():
             one, two = table[after, task], table[before, task]
-            check_pair(task, one, two, (after, before))
+            check_pair(task, one, two, (after, before), alike=alike)
             for place, measure in enumerate(measures_of(facts)):
                 if measure.compared:
                     found = paired(measure, one, two, seed=seed)

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import orjson
 
+from togi.errors import SurroundingsError
 from togi.lm.limits import Usage
-from togi.train.files import told
 
 
 class Paid:
@@ -34,11 +34,19 @@ class Paid:
             SurroundingsError: the file cannot be written.
         """
         line = {"endpoint": self.endpoint, "in": tokens_in, "out": tokens_out}
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        with told(self.path), self.path.open("ab") as file:
-            # A kill may have left half a line: this one shall not be spoilt by it.
-            head = b"" if file.tell() == 0 or _ends_whole(self.path) else b"\n"
-            file.write(head + orjson.dumps(line, option=orjson.OPT_APPEND_NEWLINE))
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            with self.path.open("ab") as file:
+                # A kill may have left half a line: this one shall not be spoilt by it.
+                head = b"" if file.tell() == 0 or _ends_whole(self.path) else b"\n"
+                file.write(head + orjson.dumps(line, option=orjson.OPT_APPEND_NEWLINE))
+        except OSError as error:
+            raise SurroundingsError(
+                "what was paid cannot be written down",
+                where=str(self.path),
+                found=error.strerror or str(error),
+                hint="free some disk space; replies so far are kept in the reply cache",
+            ) from error
 
 
 def _ends_whole(path: Path) -> bool:

@@ -20,6 +20,7 @@ from togi.report import (
     pairwise,
     pairwise_samples,
     provenance,
+    ranking,
     raters,
     samples,
     selection,
@@ -100,6 +101,7 @@ def context(files: RunFiles, depth: Depth) -> dict[str, Any]:
         "changes": changed.sections(files, names),
         "laws": laws.sections(files, names),
         "raters": raters.sections(files, names),
+        "ranking": ranking.sections(files, names),
     }
     shown = [place for place in CONTENTS if _belongs(place, files, optional)]
     page: dict[str, Any] = {
@@ -148,6 +150,7 @@ CONTENTS = {
     "measures": "Before and after",
     "guards": "Guards",
     "changes": "What changed",
+    "ranking": "Ranking",
     "data": "Data",
     "laws": "Laws of scale",
     "raters": "Disagreement of raters",
@@ -159,7 +162,7 @@ CONTENTS = {
 }
 """The page's parts, in order: id and heading. A template of an id's name draws it."""
 ALWAYS = ("recipe", "glossary")
-OPTIONAL = ("findings", "changes", "laws", "raters")
+OPTIONAL = ("findings", "changes", "ranking", "laws", "raters")
 """Parts that stand there only where a step has left something for them."""
 
 
