@@ -172,7 +172,7 @@ def _units(board: Board) -> Floats:
 
 def _shares(sums: Sequence[Floats], pairs: Sequence[tuple[int, int]], size: int) -> Floats:
     """Return (..., k, k) shares of samples won, the mean over the tasks; NaN where unknown."""
-    each = []
+    each: list[Floats] = []
     for one in sums:
         wins = wins_of(one, pairs, size)
         met = wins + np.swapaxes(wins, -1, -2)
@@ -221,11 +221,12 @@ def _rank_bounds(
 
 def _flips(shares: Floats) -> tuple[Flip, ...]:
     """Return the orders that turn round when one model is left out, by either way of ranking."""
-    size, found = len(shares), []
-    for left in range(size) if size > 2 else ():
+    size = len(shares)
+    found: list[Flip] = []
+    for left in range(size if size > 2 else 0):
         rest = [m for m in range(size) if m != left]
         for by, order in (("win rate", win_rates), ("strength", _centred)):
-            whole, part = order(shares), order(shares[np.ix_(rest, rest)])
+            whole, part = order(shares), order(shares[rest][:, rest])
             for a, b in combinations(range(size - 1), 2):
                 before, after = whole[rest[a]] - whole[rest[b]], part[a] - part[b]
                 if before * after < 0 and min(abs(before), abs(after)) > EVEN:
