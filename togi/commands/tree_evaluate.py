@@ -199,7 +199,10 @@ def evaluate_try(
 @evaluate.command("raters", cls=step_help("evaluate.raters"))
 def evaluate_raters(
     source: Annotated[
-        str, typer.Argument(metavar="TABLE", help="A table of ratings, or dices:350, dices:990.")
+        str,
+        typer.Argument(
+            metavar="TABLE", help="A table of ratings, or dices:350, dices:990, davidson:2017."
+        ),
     ],
     settings: Settings = None,
     out: Out = None,
