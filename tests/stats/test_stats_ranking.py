@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from togi.errors import DataError
-from togi.stats import bootstrap_mean
+from togi.stats import bootstrap_mean, wilson
 from togi.stats.bradley_terry import bradley_terry
 from togi.stats.ranking import Board, all_pairs, credits_of, rank_models, win_rates
 
@@ -106,6 +106,8 @@ def test_a_model_that_wins_all_has_no_finite_strength_but_a_rank():
     assert found.places[0].rank == 1
     assert found.places[0].win_rate.mean == 1.0
     assert np.isnan(found.places[0].strength.mean)
+    right = wilson(20, 20)  # it may yet lose the next
+    assert (found.places[0].win_rate.low, found.places[0].win_rate.high) == (right.low, right.high)
 
 
 def test_unknown_scores_count_for_neither():

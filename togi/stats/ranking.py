@@ -22,6 +22,7 @@ from togi.errors import DataError
 from togi.stats.arrays import Floats, Labels, check_level
 from togi.stats.bradley_terry import bradley_terry, wins_of
 from togi.stats.estimate import Estimate
+from togi.stats.proportion import wilson
 from togi.stats.resampled import drawn_estimate, redrawn, unit_sums
 from togi.stats.rng import derive
 
@@ -152,7 +153,7 @@ def rank_models(
     bounds = _rank_bounds(rates, rates_drawn, pairs, n, 1 - (1 - level) / len(pairs))
     places = tuple(
         Place(
-            win_rate=drawn_estimate(float(rates[m]), rates_drawn[:, m], n, level),
+            win_rate=_rate(float(rates[m]), rates_drawn[:, m], n, level),
             strength=drawn_estimate(float(found[m]), found_drawn[:, m], n, level),
             rank=1 + int((rates > rates[m] + EVEN).sum()),
             best=bounds[m][0],
@@ -161,6 +162,18 @@ def rank_models(
         for m in range(size)
     )
     return Ranking(places, shares, _flips(shares))
+
+
+def _rate(rate: float, drawn: Floats, n: int, level: float) -> Estimate:
+    """Return a win rate with its interval; no resample of a rate without spread tells it.
+
+    A model that won each of 20 samples may yet lose the next: then it is Wilson's, as wide as a
+    share of so many units can be.
+    """
+    known = drawn[~np.isnan(drawn)]
+    if n >= 2 and len(known) and np.ptp(known) < EVEN:
+        return wilson(min(float(n), rate * n), n, level)
+    return drawn_estimate(rate, drawn, n, level)
 
 
 def _units(board: Board) -> Floats:
