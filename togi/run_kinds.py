@@ -101,6 +101,9 @@ STEPS: dict[str, StepKind] = {
     "evaluate.raters": StepKind(
         "togi.evaluate.disagreement.steps", "RatersSettings", "run_raters", outputs=_RATED
     ),
+    "evaluate.rank": StepKind(
+        "togi.evaluate.steps_rank", "RankSettings", "run_rank", outputs=("rank", "best")
+    ),
     "evaluate.verdict": StepKind(
         "togi.evaluate.steps", "VerdictSettings", "run_verdict", outputs=("verdict", "decision")
     ),

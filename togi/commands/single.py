@@ -129,6 +129,7 @@ class Asked:
     check: str = ""
     cluster: str = ""
     limit: int | None = None
+    unlike: tuple[str, ...] = ()
 
     def task(self) -> dict[str, Any]:
         """Return the task as a recipe says it."""
@@ -167,6 +168,7 @@ def _with_judge(
     """Return a recipe that reads the rows, takes the adapters, and judges."""
     whole = [asked.task(), *tasks]
     judge = {"name": "judge", "use": "evaluate.judge", "models": judged.models, "tasks": whole}
+    judge |= {"unlike": list(asked.unlike)} if asked.unlike else {}
     return OneOff(
         name=name,
         sources={"rows": asked.rows},
@@ -260,6 +262,7 @@ def run_compare(
         "candidate": "after",
         "primary": "rows",
         "guards": dict(guards),
+        "unlike": list(asked.unlike),
     }
     return run_in_folder(replace(whole, steps=[*whole.steps, verdict]).recipe([]), flags)
 

@@ -20,6 +20,7 @@ from togi.commands.options import (
     Rows,
     Seed,
     Settings,
+    Unlike,
     flags,
     tree,
 )
@@ -65,6 +66,7 @@ def evaluate_compare(
         list[str] | None,
         typer.Option("--guard", help="NAME=MARGIN: general_text or choices may lose so much."),
     ] = None,
+    unlike: Unlike = None,
     model: Model = DEFAULT_MODEL,
     out: Out = None,
     seed: Seed = 0,
@@ -75,7 +77,9 @@ def evaluate_compare(
     """Judge two models on the same rows and decide: exit code 0 is accept, 3 is anything else."""
     from togi.commands.single import Asked, guards_of, run_compare
 
-    asked = Asked(rows=rows, kind=kind, check=check, cluster=cluster, limit=limit)
+    asked = Asked(
+        rows=rows, kind=kind, check=check, cluster=cluster, limit=limit, unlike=tuple(unlike or ())
+    )
     given = flags(out, offline, None, json_lines, quiet)
     models = {"before": before, "after": after}
     raise typer.Exit(run_compare(asked, models, model, seed, guards_of(guard or []), given))
@@ -143,6 +147,35 @@ def evaluate_changes(
     raise typer.Exit(run_changes(asked, models, settings or [], model, seed, given))
 
 
+@evaluate.command("rank", cls=step_help("evaluate.rank"))
+def evaluate_rank(
+    runs: Annotated[
+        list[str], typer.Argument(metavar="RUN…", help="Folders of finished runs with judgings.")
+    ],
+    tasks: Annotated[
+        list[str] | None, typer.Option("--task", help="Task or task.measure; repeatable.")
+    ] = None,
+    unlike: Unlike = None,
+    shared: Annotated[
+        bool, typer.Option("--shared", help="Use the samples that all were asked.")
+    ] = False,
+    out: Out = None,
+    seed: Seed = 0,
+    json_lines: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Rank the models of finished runs, by win rate and by Bradley–Terry strength.
+
+    Paired by sample id; a win rate changes with the set of models.
+    """
+    from togi.commands.ranking import Ranked, run_rank
+
+    asked = Ranked(
+        runs=tuple(runs), tasks=tuple(tasks or ()), unlike=tuple(unlike or ()), shared=shared
+    )
+    raise typer.Exit(run_rank(asked, seed, flags(out, True, None, json_lines, quiet)))
+
+
 @evaluate.command("try")
 def evaluate_try(
     rows: Rows,
@@ -166,7 +199,10 @@ def evaluate_try(
 @evaluate.command("raters", cls=step_help("evaluate.raters"))
 def evaluate_raters(
     source: Annotated[
-        str, typer.Argument(metavar="TABLE", help="A table of ratings, or dices:350, dices:990.")
+        str,
+        typer.Argument(
+            metavar="TABLE", help="A table of ratings, or dices:350, dices:990, davidson:2017."
+        ),
     ],
     settings: Settings = None,
     out: Out = None,

@@ -40,6 +40,13 @@ ENTRIES: dict[str, Entry] = {
         minutes=15,
         model=True,
     ),
+    "vote_or_distribution": Entry(
+        title="Judged by the vote, or by everybody",
+        source="Aroyo et al. 2023, DICES, arXiv 2306.11247",
+        claim="A majority vote hides contested items: judged against the raters' distribution,"
+        " models differ that a vote cannot tell apart.",
+        minutes=1,
+    ),
     "scaling_laws": Entry(
         "Compute-optimal training",
         "Hoffmann et al. 2022, arXiv 2203.15556",
