@@ -79,6 +79,13 @@ STEPS: dict[str, StepKind] = {
     "evaluate.raters": StepKind(
         "togi.evaluate.disagreement.steps", "RatersSettings", "run_raters", outputs=_RATED
     ),
+    "evaluate.personas": StepKind(
+        "togi.evaluate.personas.steps",
+        "PersonasSettings",
+        "run_personas",
+        outputs=("personas", "effects", "samples", "choices", "exam", "descriptions"),
+        model=True,
+    ),
     "evaluate.verdict": StepKind(
         "togi.evaluate.steps", "VerdictSettings", "run_verdict", outputs=("verdict", "decision")
     ),
