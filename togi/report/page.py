@@ -19,6 +19,7 @@ from togi.report import (
     measures,
     pairwise,
     pairwise_samples,
+    personas,
     provenance,
     raters,
     samples,
@@ -100,6 +101,7 @@ def context(files: RunFiles, depth: Depth) -> dict[str, Any]:
         "changes": changed.sections(files, names),
         "laws": laws.sections(files, names),
         "raters": raters.sections(files, names),
+        "personas": personas.sections(files, names),
     }
     shown = [place for place in CONTENTS if _belongs(place, files, optional)]
     page: dict[str, Any] = {
@@ -151,6 +153,7 @@ CONTENTS = {
     "data": "Data",
     "laws": "Laws of scale",
     "raters": "Disagreement of raters",
+    "personas": "Personas",
     "training": "Training",
     "samples": "Samples",
     "dropped": "Left out",
@@ -159,7 +162,7 @@ CONTENTS = {
 }
 """The page's parts, in order: id and heading. A template of an id's name draws it."""
 ALWAYS = ("recipe", "glossary")
-OPTIONAL = ("findings", "changes", "laws", "raters")
+OPTIONAL = ("findings", "changes", "laws", "raters", "personas")
 """Parts that stand there only where a step has left something for them."""
 
 
