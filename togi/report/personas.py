@@ -8,7 +8,7 @@ from togi.report import numbers as show
 from togi.report.files import RunFiles, StepFiles, as_dict, as_list
 from togi.report.glossary import Names
 from togi.report.numbers import finite
-from togi.report.personas_bandit import bandit_part
+from togi.report.personas_bandit import bandit_part, people_table
 from togi.report.plots import IntervalPlot, Mark, interval_plot
 from togi.report.selection import clip
 from togi.report.tables import Table, table
@@ -26,6 +26,8 @@ WORDS = {
     "size": "The difference in standard deviations of what it is compared with.",
     "nats": "Minus the log-probability of the right option among the options: it moves before"
     " the accuracy does. Less is better.",
+    "outside expert": "Expert of a task that is of another domain than the question's.",
+    "own expert": "Whoever knows this kind of thing best, as an ornithologist knows birds.",
     "recognised": "Share of descriptions by which the reader told the thing among a few of its"
     " kind; ties are split.",
 }
@@ -85,6 +87,18 @@ def sides(effect: dict[str, Any], *, model: bool) -> str:
     return f"{whose}{after} − {before}" if before else f"{whose}each {after}"
 
 
+def value(effect: dict[str, Any]) -> str:
+    """Return an effect's value with its interval; where nothing ever differed there is none.
+
+    >>> value({"estimate": {"mean": 0.0, "low": None, "high": None, "n": 8}, "sd": 0.0})
+    'no difference in any of 8'
+    """
+    found = as_dict(effect.get("estimate"))
+    if finite(effect.get("sd")) == 0 and finite(found.get("mean")) == 0:
+        return f"no difference in any of {show.number(found.get('n'))}"
+    return with_interval(found, sign=True)
+
+
 def _effects_plot(
     step: StepFiles, key: str, effects: list[dict[str, Any]], several: bool, names: Names
 ) -> IntervalPlot | None:
@@ -95,7 +109,7 @@ def _effects_plot(
     marks = [
         Mark(
             sides(one, model=several),
-            with_interval(as_dict(one.get("estimate")), sign=True),
+            value(one),
             *(finite(as_dict(one.get("estimate")).get(part)) for part in ("mean", "low", "high")),
             kind="good" if one.get("detected") else "open",
         )
@@ -126,7 +140,7 @@ def _effects_table(
         (
             sides(one, model=several),
             one.get("measure"),
-            with_interval(as_dict(one.get("estimate")), sign=True),
+            value(one),
             show.number(as_dict(one.get("size")).get("mean"), 2, sign=True)
             if one.get("size")
             else "",
@@ -150,7 +164,8 @@ def _detected(found: Any) -> str:
 
 
 def _exam(about: dict[str, Any], step: str, names: Names) -> dict[str, Any]:
-    names("nats", WORDS["nats"])
+    for word in ("nats", "outside expert"):
+        names(word, WORDS[word])
     called = as_dict(about.get("relations"))
     rows: list[tuple[Any, ...]] = []
     tables: list[Table] = []
@@ -178,7 +193,7 @@ def _exam(about: dict[str, Any], step: str, names: Names) -> dict[str, Any]:
         ),
         "charts": [],
         "plots": [],
-        "tables": [table("Who answers how well", heads, rows, text=(0, 1))],
+        "tables": [people_table("Who answers how well", heads, rows)],
         "further": tables,
     }
 
@@ -205,7 +220,8 @@ def _share(value: Any) -> str:
 
 
 def _descriptions(about: dict[str, Any], step: str, names: Names) -> dict[str, Any]:
-    names("recognised", WORDS["recognised"])
+    for word in ("recognised", "own expert"):
+        names(word, WORDS[word])
     rows = [
         (
             str(name),
@@ -232,6 +248,6 @@ def _descriptions(about: dict[str, Any], step: str, names: Names) -> dict[str, A
         ),
         "charts": [],
         "plots": [],
-        "tables": [table("Who is recognised", heads, rows, text=(0, 1))],
+        "tables": [people_table("Who is recognised", heads, rows)],
         "further": [],
     }

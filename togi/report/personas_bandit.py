@@ -1,7 +1,8 @@
-"""The bandit on the page: rewards over trials, weights by persona, and players of known weights."""
+"""The bandit on the page: choices over trials, weights by persona, players of known weights."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from togi.report import numbers as show
@@ -48,26 +49,26 @@ def bandit_part(about: dict[str, Any], step: str, names: Names) -> dict[str, Any
 
 
 def _curves(results: dict[str, Any], step: str, names: Names) -> list[Chart]:
-    """Draw each persona's reward over the trials, with its interval, and none's beside it."""
+    """Draw how often each persona takes the better machine, and none's line beside it."""
     found: list[Chart] = []
     for model, people in results.items():
-        control = bounds(as_dict(as_dict(people).get(NONE)).get("curve"), "reward", "trial")
+        control = bounds(as_dict(as_dict(people).get(NONE)).get("curve"), "best", "trial")
         for name, one in as_dict(people).items():
-            band, line = bounds(as_dict(one).get("curve"), "reward", "trial")
+            band, line = bounds(as_dict(one).get("curve"), "best", "trial")
             series = [Series("95 % interval", "band", band), Series(str(name), "line", line)]
             if name != NONE and control[1]:
                 series.append(Series("no persona", "dotted", control[1]))
-            title = f"{name}: points over the choices"
+            title = f"{name}: how often the better machine"
             if len(results) > 1:
                 title = f"{model}, {title}"
             found.append(
                 chart(
                     series,
-                    id=names.ids("figure", step, model, str(name), "reward"),
+                    id=names.ids("figure", step, model, str(name), "best"),
                     title=title,
-                    labels=("choice", "points"),
+                    labels=("choice", "share on the better machine"),
                     readings=_readings(line),
-                    references=((), ((0.0, "coin"),)),
+                    references=((), ((0.5, "coin"),)),
                 )
             )
     return found[:MOST_CHARTS]
@@ -107,7 +108,7 @@ def _weight_plot(
         id=names.ids("figure", step, "weight", weight),
         title=f"Weight of {weight}",
         axis_label=text,
-        lines=((0.0, "none"), *lines[:1]),
+        lines=((0.0, "zero"), *lines[:1]),
     )
 
 
@@ -119,6 +120,24 @@ def _mark(label: str, found: Any) -> Mark:
     one = as_dict(found)
     mean, low, high = (finite(one.get(key)) for key in ("mean", "low", "high"))
     return Mark(label, with_interval(one), mean, low, high)
+
+
+def people_table(
+    caption: str, heads: Sequence[str], rows: Sequence[Sequence[str]], text: Sequence[int] = ()
+) -> Table:
+    """Return a table of personas by model; with one model its column is left out.
+
+    Args:
+        caption: of the table.
+        heads: the columns' names; the first two are persona and model.
+        rows: the cells. Names do not break at their hyphens.
+        text: further columns that are words.
+    """
+    whole = [(row[0].replace("-", "\u2011"), *row[1:]) for row in rows]
+    if len({row[1] for row in rows}) > 1:
+        return table(caption, heads, whole, text=(0, 1, *text))
+    one = [(row[0], *row[2:]) for row in whole]
+    return table(caption, [heads[0], *heads[2:]], one, text=(0, *(k - 1 for k in text)))
 
 
 def _measured(results: dict[str, Any], measures: dict[str, Any]) -> Table:
@@ -134,7 +153,7 @@ def _measured(results: dict[str, Any], measures: dict[str, Any]) -> Table:
         for name, one in as_dict(people).items()
     ]
     heads = ("persona", "model", *map(str, measures), "games", "times asked")
-    return table("What each persona did", heads, rows, text=(0, 1))
+    return people_table("What each persona did", heads, rows)
 
 
 def _weights(results: dict[str, Any], weights: dict[str, Any]) -> Table:
@@ -150,7 +169,7 @@ def _weights(results: dict[str, Any], weights: dict[str, Any]) -> Table:
         for name, one in as_dict(people).items()
     ]
     heads = ("persona", "model", *weights, "log-likelihood", "no weights, because")
-    return table("Weights of the probit", heads, rows, text=(0, 1, len(heads) - 1))
+    return people_table("Weights of the probit", heads, rows, text=(len(heads) - 1,))
 
 
 def _players(about: dict[str, Any]) -> Table:

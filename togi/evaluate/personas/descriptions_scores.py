@@ -24,7 +24,7 @@ from togi.stats import bootstrap_mean
 
 MEASURE, UNIT = "recognised", "share"
 ABOUT = "share of descriptions by which the reader told the thing; ties are split"
-EXPERT, OTHERS = "expert of the thing", "expert of other things"
+EXPERT, OTHERS = "own expert", "other experts"
 
 
 def table_of(

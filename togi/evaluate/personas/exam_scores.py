@@ -148,7 +148,7 @@ def exam_effects(
 SHOWN = {
     "task": "task expert",
     "domain": "domain expert",
-    "other": "expert of another domain",
+    "other": "outside expert",
     "neutral": "neutral persona",
     NONE: "no persona",
 }

@@ -70,7 +70,7 @@ def sentence(effect: dict[str, Any], power: float) -> str:
 
     >>> one = {"after": "woman", "before": "man", "measure": "reward", "unit": "points",
     ...        "estimate": {"mean": 0.1, "low": -0.3, "high": 0.5, "n": 50},
-    ...        "p_adjusted": 0.4, "detected": False, "detectable": 0.61}
+    ...        "p_adjusted": 0.4, "detected": False, "detectable": 0.61, "sd": 1.5}
     >>> sentence(one, 0.8)
     'reward, woman − man: not detected: 0.1 points (−0.3 to 0.5, n 50); 0.61 would have been seen \
 in 80 of 100 studies'
@@ -81,6 +81,8 @@ in 80 of 100 studies'
     if found["mean"] is None:
         return f"{head}: unknown"
     mean = _number(found["mean"]) + ("" if effect["unit"] == "share" else f" {effect['unit']}")
+    if effect["sd"] == 0 and found["mean"] == 0:
+        return f"{head}: no difference in any of {found['n']}"
     if effect["detected"] is None:
         return f"{head}: {mean} (n {found['n']} is too small for an interval)"
     spread = f"{_number(found['low'])} to {_number(found['high'])}"
