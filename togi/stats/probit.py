@@ -197,7 +197,7 @@ def maximise(rows: Rows, times: Floats, start: Floats) -> tuple[Floats, NDArray[
     weights = start.copy()
     squares = (x[:, :, None] * x[:, None, :]).reshape(len(x), k * k)
     sizes = np.sqrt((x**2).T @ times)  # (k, b)
-    size = np.maximum(sizes, 1e-300).T
+    size = np.where(sizes > 0, sizes, 1.0).T
     value, slope, bend = parts(x @ weights, rows.y)
     best = (times * value).sum(axis=0)
     information = np.empty((weights.shape[1], k, k))

@@ -115,13 +115,12 @@ def _curve(games: Games, played: Played, player: int, trust: Trust) -> list[dict
     whole = played.whole[player]
     found = {name: v[whole] for name, v in outcomes(games, played.arms[player]).items()}
 
-    def at(name: str, trial: int) -> dict[str, Any]:
-        return _mean(name, found[name][:, trial], trust)
+    def at(trial: int) -> dict[str, Any]:
+        taken = wilson(float(found["best"][:, trial].sum()), int(whole.sum()))  # 0 or 1 each
+        paid = mean_of(found["reward"][:, trial], trust)
+        return {"trial": trial + 1, "reward": paid.as_dict(), "best": taken.as_dict()}
 
-    return [
-        {"trial": trial + 1, **{name: at(name, trial) for name in ("reward", "best")}}
-        for trial in range(played.arms.shape[2])
-    ]
+    return [at(trial) for trial in range(played.arms.shape[2])]
 
 
 def bandit_effects(
