@@ -38,7 +38,7 @@ class Persona:
 
 _AGE = re.compile(r"\b(\d{1,3})[ -]years?[ -]olds?\b", re.IGNORECASE)
 _DETERMINED = re.compile(
-    r"(a|an|the|my|your|his|her|our|their|some|any|no|one|someone|somebody)\b", re.IGNORECASE
+    r"(a|an|the|my|your|his|her|our|their|some|any|no|one|someone|somebody)\b(?!-)", re.IGNORECASE
 )
 _AN_NUMBER = re.compile(r"8\d*(?!\d)|1[18](?!\d)")
 _A_VOWEL = re.compile(r"(eu|ewe|one|once|ubi|uni(?!n|m)|us[eu]|ut[eio])", re.IGNORECASE)
