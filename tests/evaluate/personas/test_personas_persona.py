@@ -161,6 +161,7 @@ def test_personas_share_all_but_the_question():
         ("2", 1), (" 1.", 0), ("**2**", 1), ('"1"', 0), ("Machine 2", 1), ("machine 1!", 0),
         ("I choose machine 2, as machine 2 paid more", 1), ("1. It paid more.", 0),
         ("Machine number 2", 1), ("Machine #1", 0), ("1) sure", 0),
+        ("1, 2", None), ("1: 2.5", 0), ("2. Because machine 1 paid less", None),
         ("1 or 2", None), ("machine 1 or machine 2", None), ("3", None), ("12", None),
         ("1.5", None), ("", None), ("neither", None), ("the first", None), ("21 points", None),
         ("２", None), ("machine", None),
@@ -175,6 +176,8 @@ def test_a_machine_is_read_or_it_is_unknown(text, expected):
     [
         ("B", 1), ("(C)", 2), ("The answer is D.", 3), ("Answer: A", 0), ("A good question", None),
         ("B: because", 1), ("answer A, not answer B", None), ("E", None), ("option C", 2),
+        ("A, B and C are wrong", None), ("B, I think", 1), ("C) The answer is C", 2),
+        ("A. But the answer is B", None), ("A/B", None),
     ],
 )  # fmt: skip
 def test_a_letter_is_read_or_it_is_unknown(text, expected):

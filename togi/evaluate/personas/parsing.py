@@ -17,16 +17,17 @@ def _patterns(names: tuple[str, ...], nouns: tuple[str, ...]) -> tuple[re.Patter
     alone = r"(?![\w-]|[.,]\d|\s+[a-z])" if names[0].isalpha() else r"(?![\w-]|[.,]\d)"
     between = r"\s*(?:(?i:is|number|no\.?)|[:#=])*\s*[\W_]{0,3}"
     named = re.compile(rf"\b(?i:{noun}){between}({one}){alone}")
-    opening = re.compile(rf"[\W_]*({one})(?:[\s*_`\"')\]]*$|[.:,;)\n])(?!\d)")
+    listed = rf"(?!\d|\s*(?i:or|and|&|/)?\s*(?:{one})(?![\w-]|[.,]\d))"  # "A, B and C"
+    opening = re.compile(rf"[\W_]*({one})(?:[\s*_`\"')\]]*$|[.:,;)\n]){listed}")
     return named, opening
 
 
 def parse_choice(text: str, names: Sequence[str], nouns: Sequence[str] = ()) -> int | None:
     """Return the place of the name that an answer states; None where it states none, or two.
 
-    Read are, the first that occurs: the answer as a whole ("2", "**B**."); a name that follows
-    one of the nouns ("machine 2", "the answer is B"), if all such agree; a name that opens the
-    answer and is set off from what follows ("1. Because …"). Nothing is guessed from other words.
+    Read are the answer as a whole ("2", "**B**."), else each name that follows one of the nouns
+    ("machine 2", "the answer is B") and one that opens the answer and is set off from what
+    follows ("1. Because …"), if all of them agree. Nothing is guessed from other words.
 
     Args:
         text: what was written.
@@ -49,7 +50,6 @@ def parse_choice(text: str, names: Sequence[str], nouns: Sequence[str] = ()) -> 
             return given.index(bare[len(noun) + 1 :].strip())
     named, opening = _patterns(given, nouns)
     found = set(named.findall(text))
-    if found:
-        return given.index(found.pop()) if len(found) == 1 else None
-    opened = opening.match(text.strip())
-    return given.index(opened[1]) if opened else None
+    if opened := opening.match(text.strip()):
+        found.add(opened[1])
+    return given.index(found.pop()) if len(found) == 1 else None
