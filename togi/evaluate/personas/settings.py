@@ -162,4 +162,6 @@ class PersonasSettings(StepSettings):
             people_of(self.bandit.people)
         if self.exam and (listed := [*self.exam.neutral, *self.exam.people]):
             people_of(listed)
+        if self.descriptions and self.descriptions.people:
+            people_of(self.descriptions.people)
         return self
