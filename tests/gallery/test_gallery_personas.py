@@ -41,7 +41,7 @@ def told(players: list[Simulated], games: int, people: list[str] | None = None) 
 
 def test_it_holds_for_players_who_explore_less_with_age():
     grown = [Simulated("greedy", seed=k, noise=n) for k, n in enumerate((6.0, 40.0, 6.0, 1.0))]
-    found = finding(told(grown, 60))
+    found = finding(told(grown, 120))
     assert found.holds == "holds"
     assert found.estimates["reward, points a choice in 10 years"].low > 0
     assert found.values["detected"]["exploitation"]

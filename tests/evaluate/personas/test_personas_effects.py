@@ -142,6 +142,13 @@ def test_dealing_does_not_hang_on_the_order_of_players_nor_on_memory(monkeypatch
     assert all(math.isnan(p) for p in dealt(moved * np.nan, contrast, draws=100, seed=0))
 
 
+def test_the_smallest_p_value_outlives_the_correction_of_a_large_family():
+    """All ages beside nobody and all their weights are 288 questions; one of them can be seen."""
+    moved = np.stack([np.zeros(30), np.ones(30)])[:, :, None]
+    (p,) = dealt(moved, np.array([-0.5, 0.5]), seed=0)
+    assert p * 288 < 0.05
+
+
 def test_dealing_holds_its_level():
     """Where it does not matter who plays, one of twenty tests is below 5 %."""
     rng = np.random.default_rng(2)

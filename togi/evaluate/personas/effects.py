@@ -38,7 +38,7 @@ class Trust:
     Attributes:
         alpha: chance of any wrong "detected" in a family of effects.
         power: chance with which the smallest detectable effect would have been seen.
-        draws: resamples and deals.
+        draws: resamples.
         seed: of them.
     """
 
@@ -198,7 +198,7 @@ def age_slope(values: Floats, ages: Floats, clusters: Labels | None, trust: Trus
     if labels is not None:
         codes = np.unique(labels, return_inverse=True)[1]
         sums = np.stack([np.bincount(codes, weights=row).astype(np.float64) for row in sums])
-    (p,) = dealt(sums[:, :, None], z, draws=trust.draws, seed=trust.seed)
+    (p,) = dealt(sums[:, :, None], z, seed=trust.seed)
     return Slope(found.estimate, p, found.sd)
 
 

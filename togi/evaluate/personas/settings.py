@@ -149,7 +149,7 @@ class PersonasSettings(StepSettings):
     power: float = Field(default=0.8, gt=0, lt=1)
     "The chance with which the smallest detectable effect would have been seen."
     resamples: int = Field(default=1000, ge=100)
-    "Bootstrap resamples of each interval, and deals of each permutation test."
+    "Bootstrap resamples of each interval."
     chunk: int = Field(default=64, ge=1)
     "Choices or questions between two syncs to the disk; changes no answer."
 

@@ -30,6 +30,8 @@ from togi.stats.rng import stream
 
 CELLS = 1 << 21
 "Dealt numbers held at once."
+DEALS = 9_999
+"Deals of a permutation test: its smallest p-value, 1e-4, outlives the correction of many."
 ROUNDING = 1e-12
 "A slope below this is none: personas who choose alike differ by rounding only."
 
@@ -131,8 +133,8 @@ def weight_slopes(
         data: the choices.
         players: at least two.
         contrast: (players,) their numbers; centred here, so that only differences count.
-        draws: resamples, and deals of the permutation test.
-        seed: of both.
+        draws: resamples.
+        seed: of the resamples and of the deals.
     """
     z = contrast - contrast.mean()
     games = complete(data, players)
@@ -145,7 +147,7 @@ def weight_slopes(
     counts = bootstrap_counts(max(1, rows.units), draws, seed)
     drawn = bootstrap_weights(rows, counts, found.weights)
     moved = _steps(kept, players, games)
-    p = dealt(moved, z, draws=draws, seed=seed)
+    p = dealt(moved, z, seed=seed)
     errors = np.sqrt(np.diagonal(found.robust))
     slopes = np.where(np.abs(found.weights) < ROUNDING, 0.0, found.weights)
     return {
@@ -175,7 +177,7 @@ def _steps(data: Weighed, players: Sequence[int], games: NDArray[np.intp]) -> Fl
     return scores @ common.covariance
 
 
-def dealt(moved: Floats, contrast: Floats, *, draws: int, seed: int) -> list[float]:
+def dealt(moved: Floats, contrast: Floats, *, draws: int = DEALS, seed: int) -> list[float]:
     """Test by permutation whether numbers change along a contrast of players.
 
     The contrast is dealt anew among the players of each game; the observed deal counts among the
