@@ -43,7 +43,7 @@ def test_it_holds_for_players_who_explore_less_with_age():
     grown = [Simulated("greedy", seed=k, noise=n) for k, n in enumerate((6.0, 40.0, 6.0, 1.0))]
     found = finding(told(grown, 120))
     assert found.holds == "holds"
-    assert found.estimates["reward, points a choice in 10 years"].low > 0
+    assert found.estimates["10 years: reward, points"].low > 0
     assert found.values["detected"]["exploitation"]
     assert ": detected." in found.measured
     gains = found.plots[0].series["persona"]
@@ -58,11 +58,13 @@ def test_it_does_not_hold_for_those_who_get_worse():
 
 def test_players_all_alike_are_no_change_and_a_few_games_cannot_tell():
     alike = finding(told([Simulated("ucb", seed=1)] * 4, 40))
-    assert alike.estimates["reward, points a choice in 10 years"].mean == 0
+    assert alike.estimates["10 years: reward, points"].mean == 0
     assert alike.holds == "does not hold here"
     coins = told([Simulated("random", seed=k) for k in range(4)], 8)
     assert finding(coins).holds == "cannot tell"
     assert "not detected (" in finding(coins).measured
+    assert "of choices, as by a coin." in finding(coins).measured
+    assert "this one is m." in finding(coins).notes[0]
     assert finding(coins, small=0.9).holds == "does not hold here"
 
 
@@ -79,6 +81,7 @@ def test_without_nobody_the_share_of_the_better_machine_is_drawn():
     found = finding(told([Simulated("ucb", seed=k) for k in range(3)], 30, PEOPLE[1:]))
     assert found.plots[0].y == "share of choices"
     assert "As a 2-year-old the better machine" in found.measured
+    assert "as by a coin" not in found.measured
 
 
 def test_the_step_writes_its_finding(tmp_path: Path):

@@ -62,24 +62,25 @@ def finding(found: Mapping[str, Any], *, small: float = 0.05) -> Finding:
         )
     reward = effects["reward", AGES, ""]
     moved = {label: effects[f"weight of {name}", AGES, ""] for name, label in WEIGHTS.items()}
+    called = (found["models"].get(model) or {}).get("name") or model
     shares = {name: known(one["best"]) for name, one in bandit["results"][model].items()}
     return Finding(
         name=NAME,
         holds=_holds(reward, moved, small * BEST),
         measured=_measured(reward, moved, shares, found["asked"]["power"]),
         estimates={
-            "reward, points a choice in 10 years": known(reward["estimate"]),
+            "10 years: reward, points": known(reward["estimate"]),
             **{
-                f"{label}, weight of {name} in 10 years": known(moved[label]["estimate"])
+                f"10 years: weight of {name}": known(moved[label]["estimate"])
                 for name, label in WEIGHTS.items()
             },
-            **{f"share of the better machine, {name}": one for name, one in shares.items()},
+            **{f"best share, {name}": one for name, one in shares.items()},
         },
         plots=_plots(bandit, model, effects),
         notes=[
-            f"The paper has models of 13 billion parameters and more; this one is {model}. A change"
-            f" within {small * BEST:.2g} points a choice in ten years, {100 * small:g} % of what"
-            " knowing the better machine brings, counts as none.",
+            f"The paper has models of 13 billion parameters and more; this one is {called}. A"
+            f" change within {small * BEST:.2g} points a choice in ten years, {100 * small:g} % of"
+            " what knowing the better machine brings, counts as none.",
             "All personas play the same games with the same luck. A change counts as detected where"
             " its p-value, corrected for all that was asked, is at most"
             f" {found['asked']['alpha']:g} and its interval leaves zero out.",
@@ -124,7 +125,8 @@ def _measured(
     parts.append(f"The weights change: {weights}.")
     name = NONE if NONE in shares else next(iter(shares))
     who = "Without a persona" if name == NONE else f"As a {name}"
-    parts.append(f"{who} the better machine is chosen in {told(shares[name], 2)} of choices.")
+    coin = ", as by a coin" if shares[name].low <= 0.5 <= shares[name].high else ""
+    parts.append(f"{who} the better machine is chosen in {told(shares[name], 2)} of choices{coin}.")
     return " ".join(parts)
 
 
@@ -132,14 +134,12 @@ def _said(effect: Mapping[str, Any], power: float) -> str:
     """Say whether a change was detected.
 
     >>> _said({"detected": False, "detectable": 0.31}, 0.8)
-    'not detected (0.31 would have been in 80 of 100 studies)'
+    'not detected (0.31 would have been seen in 80 of 100)'
     """
     if effect["detected"]:
         return "detected"
     seen = effect["detectable"]
-    rest = (
-        "" if seen is None else f" ({seen:.2g} would have been in {100 * power:.0f} of 100 studies)"
-    )
+    rest = "" if seen is None else f" ({seen:.2g} would have been seen in {100 * power:.0f} of 100)"
     return f"not detected{rest}"
 
 
@@ -153,13 +153,13 @@ def _plots(bandit: Mapping[str, Any], model: str, effects: Mapping[Any, Any]) ->
         if ("reward", name, NONE) in effects
     ]
     shares = [(float(age), known(results[name]["best"])) for age, name in aged]
-    first = (
-        Plot(title="Reward by age", x="age of the persona, years",
-             y="points a choice over no persona", series={"persona": gains})
+    title, y, points = (
+        ("Reward by age", "points a choice over no persona", gains)
         if gains
-        else Plot(title="The better machine by age", x="age of the persona, years",
-                  y="share of choices", series={"persona": shares})
-    )  # fmt: skip
+        else ("The better machine by age", "share of choices", shares)
+    )
+    x = "age of the persona, years"
+    first = Plot(title=title, x=x, y=y, series={"persona": points}, kind="scatter")
     series = {
         label: [
             (float(age), known(results[person]["weights"]["estimates"][name]))
@@ -167,7 +167,5 @@ def _plots(bandit: Mapping[str, Any], model: str, effects: Mapping[Any, Any]) ->
         ]
         for name, label in WEIGHTS.items()
     }
-    weights = Plot(
-        title="Weights by age", x="age of the persona, years", y="probit weight", series=series
-    )
+    weights = Plot(title="Weights by age", x=x, y="probit weight", series=series, kind="scatter")
     return [first, weights]
