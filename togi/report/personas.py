@@ -50,7 +50,7 @@ def _section(step: StepFiles, told: dict[str, Any], names: Names) -> dict[str, A
     found = {
         "id": names.ids("personas", step.name),
         "name": step.name,
-        "wording": str(asked.get("wording") or ""),
+        "wording": str(asked.get("wording") or "").replace("{persona}", "…"),
         "multiplicity": str(asked.get("multiplicity") or ""),
         "notes": [str(note) for note in as_list(told.get("notes"))],
         "parts": [],
@@ -138,7 +138,7 @@ def _effects_table(
         names(word, WORDS[word])
     rows = [
         (
-            sides(one, model=several),
+            sides(one, model=several).replace("-", "\u2011"),
             one.get("measure"),
             value(one),
             show.number(as_dict(one.get("size")).get("mean"), 2, sign=True)

@@ -144,6 +144,14 @@ def test_an_engine_writes_alike_whatever_the_chunk(engine, tmp_path):
     same(*found)
 
 
+def test_a_game_that_outgrows_the_model_is_told(tmp_path):
+    folder = save(llama(max_position_embeddings=256), tmp_path / "m")
+    short = open_tuned(str(folder), adapter=None, dtype="float32", offline=True, say=quiet)
+    player = LikelihoodPlayer(model=lambda: short, manner=Manner())
+    with pytest.raises(DataError, match="256"):
+        play(player, PEOPLE[:1], games_of(1))
+
+
 # --- stopped and resumed --------------------------------------------------------------------------
 
 

@@ -20,9 +20,11 @@ from togi.evaluate.personas.players import (
     Simulated,
     WritingPlayer,
     first_likely,
+    totals,
 )
 from togi.evaluate.personas.probes import Bandit, simulated
-from togi.lm.base import Sampling
+from togi.lm.base import Sampling, Scored
+from togi.rows.types import Message
 from togi.stats.probit import probit
 from togi.stats.special import normal_cdf
 
@@ -125,6 +127,15 @@ def test_a_choice_is_the_softmax_of_two_names():
     assert {end for _, end in model.scored} == {" 1", " 2"}
     text = model.scored[0][0]
     assert text.endswith("Question: Which machine would you choose?\nAnswer: Machine")
+
+
+def test_a_name_may_be_several_tokens_and_a_turns_end_is_no_part_of_it():
+    two = Scored((7, 8), np.array([-0.5, -1.0], dtype=np.float32), False)
+    one = Scored((7,), np.array([-0.5], dtype=np.float32), False)
+    assert totals([two, one], "plain text") == [-1.5, -0.5]
+    chat = (Message("user", "which?"),)
+    ended = Scored((7, 8, 2), np.array([-0.5, -1.0, -9.0], dtype=np.float32), False)
+    assert totals([ended, one], chat) == [-1.5, -0.5]
 
 
 def test_temperature_divides_and_zero_takes_the_likelier():
