@@ -288,6 +288,10 @@ def test_not_detected_is_said_plainly():
     assert "would have been seen in 80 of 100 studies" in none
     assert "not detected" not in some
     assert ", p 0.00" in some
+    none_at_all = family(0.0)[0]
+    none_at_all["estimate"] |= {"low": -3.5e-18}
+    settle([none_at_all], QUICK)
+    assert "(0 to " in sentence(none_at_all, 0.8)
     same = family(0.0)[0] | {"sd": 0.0}
     same["estimate"] |= {"mean": 0.0, "low": None, "high": None}
     settle([same], QUICK)

@@ -99,4 +99,5 @@ in 80 of 100 studies'
 
 
 def _number(value: float) -> str:
-    return f"{value:.3g}".replace("-", "−")
+    shown = 0.0 if abs(value) < 1e-12 else value  # sums of shares leave 1e-18 of nothing
+    return f"{shown:.3g}".replace("-", "−")
