@@ -50,6 +50,6 @@ def parse_choice(text: str, names: Sequence[str], nouns: Sequence[str] = ()) -> 
             return given.index(bare[len(noun) + 1 :].strip())
     named, opening = _patterns(given, nouns)
     found = set(named.findall(text))
-    if opened := opening.match(text.strip()):
-        found.add(opened[1])
+    if opening.match(text.strip()):  # a numbered list opens with every name
+        found |= {opened[1] for line in text.split("\n") if (opened := opening.match(line))}
     return given.index(found.pop()) if len(found) == 1 else None
