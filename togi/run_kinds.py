@@ -104,6 +104,13 @@ STEPS: dict[str, StepKind] = {
     "evaluate.rank": StepKind(
         "togi.evaluate.steps_rank", "RankSettings", "run_rank", outputs=("rank", "best")
     ),
+    "evaluate.personas": StepKind(
+        "togi.evaluate.personas.steps",
+        "PersonasSettings",
+        "run_personas",
+        outputs=("personas", "effects", "samples", "choices", "exam", "descriptions"),
+        model=True,
+    ),
     "evaluate.verdict": StepKind(
         "togi.evaluate.steps", "VerdictSettings", "run_verdict", outputs=("verdict", "decision")
     ),

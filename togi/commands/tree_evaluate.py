@@ -11,6 +11,7 @@ from togi.commands.options import (
     DEFAULT_MODEL,
     Check,
     Cluster,
+    Dry,
     Json,
     Kind,
     Model,
@@ -216,3 +217,32 @@ def evaluate_raters(
 
     given = flags(out, offline, None, json_lines, quiet)
     raise typer.Exit(run_raters(source, settings or [], seed, given))
+
+
+@evaluate.command("personas", cls=step_help("evaluate.personas"))
+def evaluate_personas(
+    settings: Settings = None,
+    models: Annotated[
+        list[str] | None,
+        typer.Option("--judge", help="`base`, a model or an adapter's folder; repeatable."),
+    ] = None,
+    exam: Annotated[
+        str, typer.Option("--exam", help="Multiple-choice rows, such as hub:cais/mmlu:all@test.")
+    ] = "",
+    things: Annotated[str, typer.Option("--things", help="Rows that name what is described.")] = "",
+    model: Model = DEFAULT_MODEL,
+    out: Out = None,
+    seed: Seed = 0,
+    offline: Offline = False,
+    json_lines: Json = False,
+    quiet: Quiet = False,
+    dry_run: Dry = False,
+) -> None:
+    """Say what a persona changes: in games, exams and descriptions, as paired differences.
+
+    Without rows of your own the questions and things that come along are asked.
+    """
+    from togi.commands.personas import run_personas
+
+    given = flags(out, offline, None, json_lines, quiet, dry_run)
+    raise typer.Exit(run_personas(models or [], exam, things, settings or [], model, seed, given))

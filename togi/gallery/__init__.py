@@ -120,6 +120,14 @@ ENTRIES: dict[str, Entry] = {
         " the worst domain, against mixing by size.",
         minutes=8,
     ),
+    "personas_explore": Entry(
+        title="Older personas explore and exploit better",
+        source="Salewski et al. 2023, arXiv 2305.14930",
+        claim="Told to be older, a language model explores less and earns more in a two-armed"
+        " bandit, as people do when they grow up.",
+        minutes=4,
+        model=True,
+    ),
     "title_trends": Entry(
         title="What rose and what fell in NeurIPS titles",
         source="opening slides of a survey of NeurIPS 2023",

@@ -21,6 +21,7 @@ from togi.report import (
     mixtures,
     pairwise,
     pairwise_samples,
+    personas,
     provenance,
     ranking,
     raters,
@@ -118,6 +119,7 @@ def context(files: RunFiles, depth: Depth) -> dict[str, Any]:
         "mixtures": mixtures.sections(files, names),
         "raters": raters.sections(files, names),
         "ranking": ranking.sections(files, names),
+        "personas": personas.sections(files, names),
     }
     shown = [place for place in CONTENTS if _belongs(place, files, optional)]
     page: dict[str, Any] = {
@@ -171,6 +173,7 @@ CONTENTS = {
     "laws": "Laws of scale",
     "mixtures": "Weights of domains",
     "raters": "Disagreement of raters",
+    "personas": "Personas",
     "training": "Training",
     "samples": "Samples",
     "dropped": "Left out",
@@ -179,7 +182,7 @@ CONTENTS = {
 }
 """The page's parts, in order: id and heading. A template of an id's name draws it."""
 ALWAYS = ("recipe", "glossary")
-OPTIONAL = ("findings", "changes", "ranking", "laws", "mixtures", "raters")
+OPTIONAL = ("findings", "changes", "ranking", "laws", "mixtures", "raters", "personas")
 """Parts that stand there only where a step has left something for them."""
 
 
