@@ -1,7 +1,9 @@
 """Multiple choice after one shared prefix: togi beside lm-eval's own model.
 
 `python -m bench.multiple_choice` writes the result `multiple_choice`: four-choice items after a
-shared prefix of 600 tokens, float32. togi scores all 200 items; lm-eval, whose time grows with
+shared prefix of 600 tokens, float32, asked through lm-eval by the plug-in `togi` and by its own
+`hf` model. With `--engine` togi's engine is asked directly, and the result is
+`multiple_choice_engine`. togi scores all 200 items; lm-eval's model, whose time grows with
 the number of items and shares nothing among them, scores the first `PEER_ITEMS` of the very same
 items at batch 1 (its best here), or one repetition would take twenty minutes. Agreement: the
 log-likelihoods of all choices of these items, and the answers.
@@ -21,6 +23,7 @@ from bench.dpo import HERE
 
 PEER_ITEMS = 10
 CLOSE = 1e-3
+PEERS = _paired.peers_python()
 
 
 def agreement(ours: dict[str, Any], peer: dict[str, Any]) -> dict[str, Any]:
@@ -39,26 +42,31 @@ def agreement(ours: dict[str, Any], peer: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def main(repetitions: int) -> None:
+def main(repetitions: int, *, engine: bool, batch: int) -> None:
     """Measure items a second."""
+    side = ("multiple_choice", sys.executable) if engine else ("lm_eval_plugin", PEERS)
     with tempfile.TemporaryDirectory(prefix="togi-bench-") as name:
         folder = Path(name)
         job = json.loads(_jobs.write("multiple_choice", folder).read_text())
-        job |= {"dtype": "float32", "batch": 1}
+        job |= {"dtype": "float32", "batch": batch}
         whole, part = folder / "whole.json", folder / "part.json"
         whole.write_text(json.dumps(job))
         part.write_text(json.dumps(job | {"items": job["items"][:PEER_ITEMS]}))
         _paired.compare(
-            "multiple_choice", "items/s",
-            [sys.executable, str(HERE / "_ours.py"), "multiple_choice", str(whole)],
-            [_paired.peers_python(), str(HERE / "_peers.py"), "multiple_choice", str(part)],
+            "multiple_choice_engine" if engine else "multiple_choice", "items/s",
+            [side[1], str(HERE / "_ours.py"), side[0], str(whole)],
+            [PEERS, str(HERE / "_peers.py"), "multiple_choice", str(part)],
             repetitions=repetitions, agreement=agreement,
             about=f"200 four-choice items after a shared {job['prefix_tokens']}-token prefix, "
-            f"fp32; lm-eval's rate from the first {PEER_ITEMS} of them",
+            f"fp32; {'asked directly' if engine else 'both asked through lm-eval'}; its hf model at "
+            f"batch {batch}, its rate from the first {PEER_ITEMS} of them",
         )  # fmt: skip
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser()
     parser.add_argument("--repetitions", type=int, default=3)
-    main(parser.parse_args().repetitions)
+    parser.add_argument("--engine", action="store_true", help="ask togi's engine directly")
+    parser.add_argument("--batch", type=int, default=1, help="batch size of lm-eval's hf model")
+    given = parser.parse_args()
+    main(given.repetitions, engine=given.engine, batch=given.batch)

@@ -180,3 +180,18 @@ def evaluate_raters(
 
     given = flags(out, offline, None, json_lines, quiet)
     raise typer.Exit(run_raters(source, settings or [], seed, given))
+
+
+@evaluate.command(
+    "lm-eval",
+    context_settings={"allow_extra_args": True, "ignore_unknown_options": True},
+)
+def evaluate_lm_eval(arguments: typer.Context) -> None:
+    """Run lm-evaluation-harness on togi's engine; all arguments are its own.
+
+    For example: --model_args pretrained=smollm2-135m,dtype=float32 --tasks arc_easy. `lm_eval
+    --help` lists them; model_args are pretrained, adapter, dtype, device, max_length, seed, system.
+    """
+    from togi.plugins.lm_eval import main
+
+    main(arguments.args)
