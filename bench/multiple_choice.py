@@ -23,7 +23,6 @@ from bench.dpo import HERE
 
 PEER_ITEMS = 10
 CLOSE = 1e-3
-PEERS = _paired.peers_python()
 
 
 def agreement(ours: dict[str, Any], peer: dict[str, Any]) -> dict[str, Any]:
@@ -44,7 +43,9 @@ def agreement(ours: dict[str, Any], peer: dict[str, Any]) -> dict[str, Any]:
 
 def main(repetitions: int, *, engine: bool, batch: int) -> None:
     """Measure items a second."""
-    side = ("multiple_choice", sys.executable) if engine else ("lm_eval_plugin", PEERS)
+    peers = _paired.peers_python()
+    side = ("multiple_choice", sys.executable) if engine else ("lm_eval_plugin", peers)
+    asked = "asked directly" if engine else "both asked through lm-eval"
     with tempfile.TemporaryDirectory(prefix="togi-bench-") as name:
         folder = Path(name)
         job = json.loads(_jobs.write("multiple_choice", folder).read_text())
@@ -55,11 +56,10 @@ def main(repetitions: int, *, engine: bool, batch: int) -> None:
         _paired.compare(
             "multiple_choice_engine" if engine else "multiple_choice", "items/s",
             [side[1], str(HERE / "_ours.py"), side[0], str(whole)],
-            [PEERS, str(HERE / "_peers.py"), "multiple_choice", str(part)],
+            [peers, str(HERE / "_peers.py"), "multiple_choice", str(part)],
             repetitions=repetitions, agreement=agreement,
             about=f"200 four-choice items after a shared {job['prefix_tokens']}-token prefix, "
-            f"fp32; {'asked directly' if engine else 'both asked through lm-eval'}; its hf model at "
-            f"batch {batch}, its rate from the first {PEER_ITEMS} of them",
+            f"fp32; {asked}; its hf model at batch {batch}, its rate from the first {PEER_ITEMS} of them",
         )  # fmt: skip
 
 
