@@ -33,11 +33,23 @@ class Parser:
         definition: one phrase for the report.
         read: (answer, choices' texts) -> what was found, None where nothing was.
         same: whether a value found equals the target's text.
+        spelt: whether the answer's own spelling is compared in the place of the value.
     """
 
     definition: str
     read: Read
     same: Callable[[str, str], bool] = same_text
+    spelt: bool = False
+
+    def equal(self, text: str, found: Parsed | None, target: str) -> bool:
+        """Tell whether what was found in a text is the target.
+
+        >>> PARSERS["number"].equal("50%", parse_number("50%"), "50")
+        True
+        """
+        if found is None:
+            return False
+        return self.same(text[slice(*found.span)] if self.spelt else found.value, target)
 
 
 def _text_only(read: Callable[[str], Parsed | None]) -> Read:
@@ -63,6 +75,7 @@ PARSERS: dict[str, Parser] = {
         definition="the number that the answer gives, compared as a number",
         read=_text_only(parse_number),
         same=same_number,
+        spelt=True,
     ),
     "yes_no": Parser(
         definition="yes or no, whichever is said", read=_text_only(words.parse_yes_no)
