@@ -19,6 +19,7 @@ from togi.errors import DataError
 from togi.evaluate.asking import Measure
 from togi.evaluate.columns import LEVEL, Column, check_pair, columns, estimate, paired
 from togi.evaluate.ledger import Line, read_lines
+from togi.evaluate.mirage import mirage
 from togi.evaluate.tasks import Task
 from togi.stats import Paired, holm
 
@@ -64,6 +65,7 @@ def score(
     comparisons: Sequence[tuple[str, str]],
     lines: Sequence[Line],
     *,
+    series: Sequence[str] = (),
     seed: int = 0,
 ) -> dict[str, Any]:
     """Compute the whole of `scores.json` from the lines.
@@ -73,6 +75,7 @@ def score(
         models: their order.
         comparisons: (after, before) pairs; the family that multiplicity is corrected over.
         lines: of `samples.jsonl`.
+        series: models in order, such as checkpoints, whose curves are looked over for jumps.
         seed: of the bootstrap.
     """
     table = columns(lines)
@@ -80,17 +83,21 @@ def score(
     undefined: list[dict[str, Any]] = []
     for model in models:
         for task, facts in tasks.items():
-            found = table[model, task]
+            column = table[model, task]
             named = measures_of(facts)
-            scores[model][task] = {m.name: estimate(m, found, seed=seed).as_dict() for m in named}
-            if missing := int(np.isnan(found.numbers[named[0].over]).sum()):
+            scores[model][task] = {m.name: estimate(m, column, seed=seed).as_dict() for m in named}
+            if missing := int(np.isnan(column.numbers[named[0].over]).sum()):
                 undefined.append({"model": model, "task": task, "samples": missing})
+    found = differences(tasks, comparisons, table, seed=seed)
+    measures = {task: measures_of(facts) for task, facts in tasks.items()}
     return {
         "tasks": dict(tasks),
         "models": list(models),
         "comparisons": [list(pair) for pair in comparisons],
+        "series": list(series),
         "scores": scores,
-        "differences": differences(tasks, comparisons, table, seed=seed),
+        "differences": found,
+        "mirage": mirage(measures, found, series, table, seed=seed),
         "multiplicity": MULTIPLICITY,
         "undefined": undefined,
         "seed": seed,
@@ -199,4 +206,5 @@ def rescore(folder: Path) -> dict[str, Any]:
     """Compute the scores of a finished judging again from its lines."""
     old, lines = read_scores(folder)
     pairs = [(after, before) for after, before in old["comparisons"]]
-    return score(old["tasks"], old["models"], pairs, lines, seed=old["seed"])
+    series = old.get("series", [])
+    return score(old["tasks"], old["models"], pairs, lines, series=series, seed=old["seed"])
