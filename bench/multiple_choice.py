@@ -59,7 +59,8 @@ def main(repetitions: int, *, engine: bool, batch: int) -> None:
             [peers, str(HERE / "_peers.py"), "multiple_choice", str(part)],
             repetitions=repetitions, agreement=agreement,
             about=f"200 four-choice items after a shared {job['prefix_tokens']}-token prefix, "
-            f"fp32; {asked}; its hf model at batch {batch}, its rate from the first {PEER_ITEMS} of them",
+            f"fp32; {asked}; its hf model at batch {batch}, "
+            f"its rate from the first {PEER_ITEMS} of them",
         )  # fmt: skip
 
 

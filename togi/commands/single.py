@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -67,19 +67,30 @@ def run_raters(source: str, settings: Sequence[str], seed: int, flags: RunFlags)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Asked:
-    """What models are judged on, as the commands' flags say it."""
+    """What models are judged on, as the commands' flags say it.
+
+    `own` is what a task's own file says besides.
+    """
 
     rows: str
     kind: str
     check: str = ""
     cluster: str = ""
     limit: int | None = None
+    own: Mapping[str, Any] = field(default_factory=dict[str, Any])
 
     def task(self) -> dict[str, Any]:
         """Return the task as a recipe says it."""
-        given = {"check": self.check, "cluster": self.cluster, "limit": self.limit}
-        own = {key: value for key, value in given.items() if value}
-        return {"name": "rows", "kind": self.kind, "rows": "rows", **own}
+        given = {
+            "kind": self.kind, "check": self.check, "cluster": self.cluster, "limit": self.limit,
+            "rows": "rows" if self.rows else "",
+        }  # fmt: skip
+        return {"name": "rows", **self.own, **{key: one for key, one in given.items() if one}}
+
+    @property
+    def sources(self) -> dict[str, str]:
+        """The rows, named as the task names them; a guard brings its own."""
+        return {"rows": self.rows} if self.rows else {}
 
 
 class Judged:
@@ -114,7 +125,7 @@ def _with_judge(
     judge = {"name": "judge", "use": "evaluate.judge", "models": judged.models, "tasks": whole}
     return OneOff(
         name=name,
-        sources={"rows": asked.rows},
+        sources=asked.sources,
         steps=[*judged.steps, judge],
         model=judged.base,
         seed=seed,
@@ -203,7 +214,7 @@ def run_compare(
         "scores": "judge",
         "baseline": "before",
         "candidate": "after",
-        "primary": "rows",
+        "primary": asked.task()["name"],
         "guards": dict(guards),
     }
     return run_in_folder(replace(whole, steps=[*whole.steps, verdict]).recipe([]), flags)
@@ -220,6 +231,7 @@ def try_task(asked: Asked, spec: str, base: str, seed: int, *, offline: bool) ->
         (lines,) = folder.glob("steps/judge-*/samples.jsonl")
         for line in lines.read_text(encoding="utf-8").splitlines():
             print(_shown(json.loads(line)))
+        print("---", *(line for line, _ in scores_of(folder)), sep="\n")
 
 
 def _shown(sample: dict[str, Any]) -> str:

@@ -20,6 +20,7 @@ from togi.commands.options import (
     Rows,
     Seed,
     Settings,
+    Task,
     flags,
     tree,
 )
@@ -27,10 +28,31 @@ from togi.commands.options import (
 evaluate = tree("Judge models, with error bars.")
 
 
+@evaluate.callback(invoke_without_command=True)
+def evaluate_any(
+    context: typer.Context,
+    task: Annotated[
+        str, typer.Option("--try", help="A task's YAML file, or file.py:function: ask a few rows.")
+    ] = "",
+    rows: Annotated[str, typer.Option("--rows", help="With --try: the rows to ask.")] = "",
+    judged: Annotated[str, typer.Option("--judge", help="With --try: the model asked.")] = "base",
+    limit: Annotated[int, typer.Option("--limit", min=1, help="With --try: ask so many.")] = 5,
+    model: Model = DEFAULT_MODEL,
+    offline: Offline = False,
+) -> None:
+    """Judge models, with error bars."""
+    if context.invoked_subcommand is None:
+        from togi.commands.own_tasks import asked_of
+        from togi.commands.single import try_task
+
+        asked = asked_of(task, rows=rows, limit=limit)
+        try_task(asked, judged, model, 0, offline=offline)
+
+
 @evaluate.command("judge")
 def evaluate_judge(
-    rows: Rows,
-    kind: Kind,
+    rows: Task,
+    kind: Kind = "",
     models: Annotated[
         list[str] | None, typer.Option("--judge", help="`base`, a model or an adapter's folder.")
     ] = None,
@@ -45,18 +67,19 @@ def evaluate_judge(
     quiet: Quiet = False,
 ) -> None:
     """Judge one or more models on the same rows; every score has an interval."""
-    from togi.commands.single import Asked, run_judge
+    from togi.commands.own_tasks import asked_of
+    from togi.commands.single import run_judge
 
-    asked = Asked(rows=rows, kind=kind, check=check, cluster=cluster, limit=limit)
+    asked = asked_of(rows, kind, check=check, cluster=cluster, limit=limit)
     given = flags(out, offline, None, json_lines, quiet)
     raise typer.Exit(run_judge(asked, models or [], model, seed, given))
 
 
 @evaluate.command("compare")
 def evaluate_compare(
-    rows: Rows,
-    kind: Kind,
+    rows: Task,
     after: Annotated[str, typer.Option("--after", help="A model or an adapter's folder.")],
+    kind: Kind = "",
     before: Annotated[str, typer.Option("--before", help="The same, before.")] = "base",
     check: Check = "",
     cluster: Cluster = "",
@@ -73,9 +96,10 @@ def evaluate_compare(
     quiet: Quiet = False,
 ) -> None:
     """Judge two models on the same rows and decide: exit code 0 is accept, 3 is anything else."""
-    from togi.commands.single import Asked, guards_of, run_compare
+    from togi.commands.own_tasks import asked_of
+    from togi.commands.single import guards_of, run_compare
 
-    asked = Asked(rows=rows, kind=kind, check=check, cluster=cluster, limit=limit)
+    asked = asked_of(rows, kind, check=check, cluster=cluster, limit=limit)
     given = flags(out, offline, None, json_lines, quiet)
     models = {"before": before, "after": after}
     raise typer.Exit(run_compare(asked, models, model, seed, guards_of(guard or []), given))
@@ -145,8 +169,8 @@ def evaluate_changes(
 
 @evaluate.command("try")
 def evaluate_try(
-    rows: Rows,
-    kind: Kind,
+    rows: Task,
+    kind: Kind = "",
     judged: Annotated[
         str, typer.Option("--judge", help="A model or an adapter's folder.")
     ] = "base",
@@ -157,9 +181,10 @@ def evaluate_try(
     offline: Offline = False,
 ) -> None:
     """Judge a model on a few rows and show each question and answer; nothing is kept."""
-    from togi.commands.single import Asked, try_task
+    from togi.commands.own_tasks import asked_of
+    from togi.commands.single import try_task
 
-    asked = Asked(rows=rows, kind=kind, check=check, limit=limit)
+    asked = asked_of(rows, kind, check=check, limit=limit)
     try_task(asked, judged, model, seed, offline=offline)
 
 

@@ -74,6 +74,8 @@ def _unfit(asking: Asking, sample: Sample) -> str:
         return (
             f"pass@{most} needs {most} answers to each problem; sampling.n is {asking.sampling.n}"
         )
+    if asking.sampling.n > 1 and asking.sampling.temperature == 0:
+        return "its answers would be one and the same; set sampling.temperature, such as 0.8"
     return ""
 
 
