@@ -43,36 +43,40 @@ def asked_of(
         UsageError: rows or kind are missing, or given twice.
         RecipeError: a task's file that does not make sense.
     """
+    flags: dict[str, Any] = {"check": check, "cluster": cluster, "limit": limit}
     if not task:
         raise UsageError(
             "no task is named", where="togi evaluate", hint="--try mine.yaml, or --help"
         )
-    if task.lower().endswith(SUFFIXES) and Path(task).expanduser().is_file():
-        if kind:
-            raise UsageError("the task's file says its kind itself", where=f"--kind {kind}")
-        own = read_task(Path(task).expanduser())
-        source = rows or own.pop("rows", "")
-        own.pop("rows", None)
-        if not source and "guard" not in own:
-            raise UsageError("the task has no rows", where=task, hint="give rows there, or --rows")
-        return Asked(
-            rows=source, kind=own.pop("kind", ""), check=check, cluster=cluster, limit=limit, own=own
-        )  # fmt: skip
     if task.lower().endswith(SUFFIXES):
-        raise UsageError("no such file", where=task, expected="a task's file")
-    given = {"check": check, "cluster": cluster, "limit": limit}
+        return _of_file(task, kind, rows, flags)
     if is_function(task):
         if not rows:
             raise UsageError("a function needs rows to score", where=task, hint="give --rows")
-        return Asked(rows=rows, kind="function", own={"function": task}, **given)
+        return Asked(rows=rows, kind="function", own={"function": task}, **flags)
     if not kind:
         raise UsageError(
-            "how an answer is scored is not said", where=task,
+            "how an answer is scored is not said",
+            where=task,
             expected="--kind, such as exact_match or file.py:function; or a task's YAML file",
-        )  # fmt: skip
+        )
     if is_function(kind):
-        return Asked(rows=task, kind="function", own={"function": kind}, **given)
-    return Asked(rows=task, kind=kind, **given)
+        return Asked(rows=task, kind="function", own={"function": kind}, **flags)
+    return Asked(rows=task, kind=kind, **flags)
+
+
+def _of_file(task: str, kind: str, rows: str, flags: dict[str, Any]) -> Asked:
+    path = Path(task).expanduser()
+    if not path.is_file():
+        raise UsageError("no such file", where=task, expected="a task's file")
+    if kind:
+        raise UsageError("the task's file says its kind itself", where=f"--kind {kind}")
+    own = read_task(path)
+    source = rows or own.pop("rows", "")
+    own.pop("rows", None)
+    if not source and "guard" not in own:
+        raise UsageError("the task has no rows", where=task, hint="give rows there, or --rows")
+    return Asked(rows=source, kind=own.pop("kind", ""), own=own, **flags)
 
 
 def read_task(path: Path) -> dict[str, Any]:
@@ -94,7 +98,8 @@ def read_task(path: Path) -> dict[str, Any]:
         asked["rows"] = Node(tree.mark, "rows")  # they may be named on the command line
     settings_of(Node(tree.mark, asked, tree.keys), TASK, str(name.plain()))
     whole = {key: node.plain() for key, node in tree.value.items()}
-    return {key: _beside(path, value) if key in OWN_KEYS else value for key, value in whole.items()}
+    files = {key: _beside(path, str(whole[key])) for key in OWN_KEYS if whole.get(key)}
+    return {**whole, **files}
 
 
 def _tree(path: Path) -> Node:

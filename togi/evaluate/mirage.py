@@ -247,10 +247,12 @@ def _words(told: Mapping[str, Any]) -> str:
     moved, beside = (told[key]["mean"] for key in ("change", "partner_change"))
     if moved is None or beside is None:
         return f"{told['measure'] if moved is None else told['partner']} has no value here"
-    verb = "rose" if moved >= 0 else "fell"
+    if moved == 0:
+        return f"{told['measure']} did not move, {told['partner']} by {beside:.2g} of its scale"
+    verb = "rose" if moved > 0 else "fell"
     text = (
         f"{told['measure']} {verb} by {abs(moved):.2g} of its scale, {told['partner']} by "
-        f"{beside if moved >= 0 else -beside:.2g} of its own"
+        f"{beside if moved > 0 else -beside:.2g} of its own"
     )
     if told["flagged"]:
         return f"{text}: most of the jump is made by counting right or wrong"
