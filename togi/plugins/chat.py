@@ -9,6 +9,9 @@ from togi.errors import DataError
 
 Turns = Sequence[Mapping[str, str]]
 
+SYSTEM = ("refuse", "drop", "user")
+"What is done with a system turn that a template refuses."
+
 
 def rendered(tokenizer: Any, turns: Turns, answer_next: bool, system: str) -> str:
     """Return a conversation as text; an assistant's turn that was begun is left open.

@@ -21,6 +21,7 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from togi.errors import SurroundingsError, UsageError, nearest
+from togi.plugins.chat import SYSTEM
 from togi.plugins.engine import open_engine, tell
 from togi.plugins.requests import chunks, clipped, repeated, sampling_of
 
@@ -40,8 +41,6 @@ if TYPE_CHECKING:
 
 Encoded: TypeAlias = tuple[Any, list[int], list[int]]
 """What lm-eval calls a request, the context's token ids, the continuation's."""
-
-SYSTEM = ("refuse", "drop", "user")
 
 
 @register_model("togi")
