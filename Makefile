@@ -66,7 +66,7 @@ clean: ## remove the environments and what tools left behind
 .venv-peers/.ready: .venv-peers/bin/python $(VERSIONS)
 	$< $(PIP) -e ".[gguf,hub]" pytest hypothesis \
 	  trl==1.16.0 peft==0.21.2 data-selection==1.0.3 lm-eval==0.4.13 \
-	  inspect-ai==0.3.285 krippendorff==0.9.0 crowdtruth==2.1 \
+	  krippendorff==0.9.0 crowdtruth==2.1 \
 	  logodds==0.1.0 statsmodels==0.15.0 \
 	  torch==2.13.0 transformers==5.23.0 autograd==1.9.1
 	touch $@
