@@ -20,6 +20,7 @@ from togi.stats.emergence import (
     exact_from_tokens,
     fit_cross_entropy,
     items_to_see,
+    largest_step,
     linearity_score,
     resolution,
     sharpness,
@@ -154,6 +155,20 @@ def test_the_score_s_edges():
         linearity_score([0.1, math.nan, 0.3])
     with pytest.raises(DataError, match="each score needs its standard error"):
         sharpness([0, 1, 2], [0.1, 0.1])
+
+
+@given(st.lists(st.floats(0, 1, width=16), min_size=3, max_size=9))
+def test_the_largest_step_lies_between_a_line_s_and_a_jump_s(scores: list[float]):
+    found = largest_step(scores)
+    if len(set(scores)) == 1:
+        assert math.isnan(found)
+        return
+    assert 1 / (len(scores) - 1) - 1e-9 <= found <= 1
+    assert largest_step([1 - s for s in scores]) == pytest.approx(found) or _tied(scores)
+
+
+def _tied(scores: list[float]) -> bool:
+    return scores.count(max(scores)) > 1 or scores.count(min(scores)) > 1
 
 
 def test_what_none_of_n_may_hide_and_what_it_takes_to_see_it():

@@ -3,7 +3,8 @@
 A measure that only counts right or wrong can jump where the model has moved smoothly (Schaeffer et
 al. 2023, arXiv 2304.15004). So both are put on a scale of 0 to 1, and two things are flagged: a
 difference of two models that is decided and `TIMES` times as large as the continuous measure's,
-and a series of models that is sharper than a straight line while the continuous measure's is not.
+and a series of models that is sharper than a straight line while the continuous measure climbs in
+smaller steps.
 A flag says how to read a number, not that the model has not changed.
 """
 
@@ -23,6 +24,7 @@ from togi.stats import bootstrap_mean
 from togi.stats.emergence import (
     effective_length,
     exact_from_tokens,
+    largest_step,
     resolution,
     sharpness,
 )
@@ -31,6 +33,8 @@ JUMP = 0.1
 "A difference of at least this much of the measure's scale is looked at."
 TIMES = 3.0
 "So many times the continuous measure's difference is a jump that the threshold makes."
+APART = 0.2
+"So much more of its range must a measure's largest step make than the continuous one's."
 FEWEST = 3
 "Models in a series whose sharpness can be told."
 
@@ -38,7 +42,8 @@ DEFINITION = (
     f"A jump is flagged where a measure that counts right or wrong differs by {JUMP:g} of its "
     f"scale or more, the difference is decided, and it is more than {TIMES:g} times that of the "
     "continuous measure on the same answers, its interval included. A series is flagged where it "
-    "is sharper than a straight line with the same sampling noise, and the continuous one is not."
+    "is sharper than a straight line with the same sampling noise, and its largest step makes "
+    f"{APART:.0%} or more of its range more than the continuous one's does of its own."
 )
 
 Floats = NDArray[np.float64]
@@ -219,9 +224,12 @@ def _series(
             "emergence": sharp.score if math.isfinite(sharp.score) else None,
             "limit": sharp.limit if math.isfinite(sharp.limit) else None,
             "infinite": sharp.infinite,
+            "largest_step": largest_step(means),
             "sharp": sharp.sharp,
         }
-    hard, soft = sides["measure"]["sharp"], sides["partner"]["sharp"]
+    hard = sides["measure"]["sharp"]
+    steps = (sides["measure"]["largest_step"], sides["partner"]["largest_step"])
+    flagged = hard and steps[0] - steps[1] >= APART
     names = (pairing.measure.name, pairing.partner.name)
     return {
         "task": task,
@@ -229,17 +237,20 @@ def _series(
         "partner": names[1],
         "models": list(series),
         "sides": sides,
-        "flagged": hard and not soft,
-        "says": _series_words(names, hard, soft),
+        "flagged": flagged,
+        "says": _series_words(names, steps, hard, flagged),
     }
 
 
-def _series_words(names: tuple[str, str], hard: bool, soft: bool) -> str:
-    if hard and soft:
-        return f"{names[0]} and {names[1]} are both sharp: the measure does not explain the jump"
-    if hard:
-        return f"{names[0]} is sharp and {names[1]} is not: the jump is made by the measure"
-    return f"{names[0]} is no sharper than a straight line with this sampling noise"
+def _series_words(
+    names: tuple[str, str], steps: tuple[float, float], hard: bool, flagged: bool
+) -> str:
+    if not hard:
+        return f"{names[0]} is no sharper than a straight line with this sampling noise"
+    told = f"one step makes {steps[0]:.0%} of {names[0]}'s rise or fall, {steps[1]:.0%} of "
+    if flagged:
+        return f"{told}{names[1]}'s: the jump is made by the measure"
+    return f"{told}{names[1]}'s: the measure does not explain the jump"
 
 
 def _words(told: Mapping[str, Any]) -> str:

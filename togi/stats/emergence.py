@@ -71,6 +71,23 @@ def _of_rows(rows: Floats, *, mean: bool = False) -> Floats:
     return np.where(size == 0, 0.0, found)
 
 
+def largest_step(scores: Sequence[float]) -> float:
+    """Return which share of a series' range its largest step makes, in the range's direction.
+
+    A straight line through m scores has 1 / (m − 1), a single jump 1; NaN for a flat series. Unlike
+    the emergence score it does not depend on how small the small steps are.
+
+    >>> largest_step([0, 1, 2, 3, 4]), largest_step([0.5, 0.5, 0.0, 0.0])
+    (0.25, 1.0)
+    """
+    values = np.asarray(scores, dtype=np.float64)
+    size = float(values.max() - values.min())
+    if size == 0:
+        return math.nan
+    sign = 1.0 if values.argmax() >= values.argmin() else -1.0
+    return float(min(1.0, (sign * np.diff(values)).max() / size))
+
+
 @dataclass(frozen=True, slots=True)
 class Sharpness:
     """How sharp a series is beside straight lines of the same ends and the same noise.
