@@ -158,6 +158,7 @@ def test_a_task_s_file_is_tried_on_five_rows(place: Path, model: str, call: Any)
     assert (code, err) == (0, "")
     assert out.count("asked:") == 5
     assert "expected: 0" in out
+    assert out.count("read:     ") == 5
     assert "squares exact: " in out
     assert "squares similarity: " in out
     assert not (Path("runs") / "try").exists()

@@ -242,8 +242,21 @@ def _shown(sample: dict[str, Any]) -> str:
     measures = ", ".join(f"{name} {value}" for name, value in sample.get("measures", {}).items())
     return (
         f"--- {sample['id']}\nasked:    {asked}\nexpected: {sample.get('target')}\n"
-        f"answered: {sample.get('answer')}\nmeasured: {measures}"
+        f"answered: {sample.get('answer')}\n{_how(sample.get('detail') or {})}measured: {measures}"
     )
+
+
+def _how(detail: Mapping[str, Any]) -> str:
+    r"""Say what a parser read in the answers, or how their programs ended.
+
+    >>> _how({"read": [{"letter": "", "rule": ""}]}), _how({"ran": [{"how": "passed", "told": ""}]})
+    ('read:     nothing\n', 'ran:      passed\n')
+    """
+    lines = ""
+    for key in ("read", "ran"):
+        parts = [": ".join(str(v) for v in one.values() if v) for one in detail.get(key, [])]
+        lines += f"{key + ':':10}{'; '.join(part or 'nothing' for part in parts)}\n" * bool(parts)
+    return lines
 
 
 def short_name(spec: str) -> str:
