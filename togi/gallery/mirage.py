@@ -61,14 +61,13 @@ def run(settings: Settings, work: Work) -> dict[str, Any]:
              for name in MEASURES}  # fmt: skip
     sizes = []
     for place, width in enumerate(settings.widths):
-        for number in range(settings.seeds):
-            seed = derive(work.seed, "mirage", number) >> 1
-            size, book = learned(width, settings, seed)
-            for name in MEASURES:
-                found[name][place, number] = book[name]
-        sizes.append(size)
+        seeds = [derive(work.seed, "mirage", number) >> 1 for number in range(settings.seeds)]
+        books = [learned(width, settings, seed) for seed in seeds]
+        for name in MEASURES:
+            found[name][place] = [book[name] for _, book in books]
+        sizes.append(books[0][0])
         means = ", ".join(f"{name} {found[name][place].mean():.3f}" for name in MEASURES)
-        work.say(f"width {width}, {size} parameters: {means}")
+        work.say(f"width {width}, {sizes[-1]} parameters: {means}")
     flat = {name: values.reshape(len(sizes), -1) for name, values in found.items()}
     return finding(sizes, flat, settings, seed=work.seed).write(work.folder)
 
