@@ -187,3 +187,36 @@ def test_a_task_s_file_is_judged_whole(place: Path, model: str, call: Any, tmp_p
     assert found["tasks"]["squares"]["n"] == 8
     assert found["tasks"]["squares"]["card"]["asked"]["parse"] == "number"
     assert found["mirage"]["measures"][0]["partner"] == "similarity"
+
+
+def test_a_recipe_judges_all_kinds_of_answers_over_a_series(place: Path, tmp_path: Path):
+    """Three models in order; the sandbox, the parsers and the function through one recipe step."""
+    from togi.evaluate.steps import JudgeSettings, run_judge
+    from togi.step import Work
+
+    models = {
+        f"m{seed}": {
+            "model": str(saved_toys.save(saved_toys.llama(seed=seed), tmp_path / f"m{seed}")),
+            "dtype": "float32",
+        }
+        for seed in range(3)
+    }
+    asked = [
+        {"name": "exact", "kind": "exact_match", "likelihood": True},
+        {"name": "own", "kind": "function", "function": f"{place}/score.py:short"},
+    ]
+    tasks = [{**one, "rows": "data", "sampling": {"max_tokens": 3}} for one in asked]
+    (tmp_path / "step").mkdir()
+    work = Work(
+        folder=tmp_path / "step", seed=0, name="judge", model="", say=lambda _: None, offline=True,
+        inputs={"data": {"rows": str(place / "rows.jsonl")}},
+    )  # fmt: skip
+    settings = {"models": models, "tasks": tasks, "series": list(models)}
+    run_judge(JudgeSettings.model_validate(settings), work)
+    found = json.loads((work.folder / "scores.json").read_text())
+    assert found["series"] == list(models)
+    (series,) = found["mirage"]["series"]
+    assert (series["task"], series["measure"], series["partner"]) == (
+        "exact", "exact", "token_probability",
+    )  # fmt: skip
+    assert found["scores"]["m0"]["own"]["score"]["n"] == 8
