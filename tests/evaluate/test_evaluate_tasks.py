@@ -9,6 +9,7 @@ import math
 import shutil
 import textwrap
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import orjson
@@ -20,6 +21,7 @@ from judge_toys import Saying, Scripted, choices, docs, texts
 from togi.errors import DataError, UsageError
 from togi.evaluate.asking import Asking, Question
 from togi.evaluate.checks import CHECKS, DOCSTRING_RULES, docstring_format
+from togi.evaluate.functions import with_function
 from togi.evaluate.guards import GUARDS, general_text, guard_rows
 from togi.evaluate.kinds import TASK_KINDS, split_words
 from togi.evaluate.samples import choose, fit_samples, to_sample
@@ -267,6 +269,26 @@ EXAMPLES = {
         kind="exact_match",
         samples=texts(5),
         asking=Asking(sampling=Sampling(max_tokens=9, temperature=0.7)),
+    ),
+    "choice_by_generation": Task(
+        name="cg",
+        kind="choice_by_generation",
+        samples=choices(5).samples,
+        asking=Asking(sampling=Sampling(max_tokens=9), likelihood=True),
+    ),
+    "code": Task(
+        name="code",
+        kind="code",
+        samples=tuple(replace(s, metadata={"test": "assert True"}) for s in texts(2)),
+        asking=Asking(sampling=Sampling(max_tokens=4, n=2), passes=(1, 2), likelihood=True),
+    ),
+    "function": Task(
+        name="f",
+        kind="function",
+        samples=texts(3),
+        asking=with_function(
+            Asking(sampling=Sampling(max_tokens=9)), f"{Path(__file__).parent}/own_score.py:overlap"
+        ),
     ),
     "answer": Task(
         name="a",

@@ -170,7 +170,7 @@ def test_endpoint_without_echo_says_that_bits_cannot_be_measured(server):
         endpoint(server).score(["the "], ["cat"])
     assert NO_SCORES in str(caught.value)
     server.plan = lambda number, body: error(404, "no route")
-    with pytest.raises(SurroundingsError, match=r"bits per byte cannot be measured.*no route"):
+    with pytest.raises(SurroundingsError, match=r"likelihood cannot be measured.*no route"):
         endpoint(server).score(["the "], ["cat"])
 
 

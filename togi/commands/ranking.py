@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from togi.commands.judging import interval_text
 from togi.commands.runs import OneOff, RunFlags, run_in_folder
-from togi.commands.single import interval_text
 from togi.evaluate.field import judgings_of
 from togi.run_folder import read_json
 from togi.voice import Voice

@@ -21,6 +21,7 @@ from togi.commands.options import (
     Rows,
     Seed,
     Settings,
+    Task,
     Unlike,
     flags,
     tree,
@@ -29,10 +30,31 @@ from togi.commands.options import (
 evaluate = tree("Judge models, with error bars.")
 
 
+@evaluate.callback(invoke_without_command=True)
+def evaluate_any(
+    context: typer.Context,
+    task: Annotated[
+        str, typer.Option("--try", help="A task's YAML file, or file.py:function: ask a few rows.")
+    ] = "",
+    rows: Annotated[str, typer.Option("--rows", help="With --try: the rows to ask.")] = "",
+    judged: Annotated[str, typer.Option("--judge", help="With --try: the model asked.")] = "base",
+    limit: Annotated[int, typer.Option("--limit", min=1, help="With --try: ask so many.")] = 5,
+    model: Model = DEFAULT_MODEL,
+    offline: Offline = False,
+) -> None:
+    """Judge models, with error bars."""
+    if context.invoked_subcommand is None:
+        from togi.commands.judging import try_task
+        from togi.commands.own_tasks import asked_of
+
+        asked = asked_of(task, rows=rows, limit=limit)
+        try_task(asked, judged, model, 0, offline=offline)
+
+
 @evaluate.command("judge")
 def evaluate_judge(
-    rows: Rows,
-    kind: Kind,
+    rows: Task,
+    kind: Kind = "",
     models: Annotated[
         list[str] | None, typer.Option("--judge", help="`base`, a model or an adapter's folder.")
     ] = None,
@@ -47,18 +69,19 @@ def evaluate_judge(
     quiet: Quiet = False,
 ) -> None:
     """Judge one or more models on the same rows; every score has an interval."""
-    from togi.commands.single import Asked, run_judge
+    from togi.commands.judging import run_judge
+    from togi.commands.own_tasks import asked_of
 
-    asked = Asked(rows=rows, kind=kind, check=check, cluster=cluster, limit=limit)
+    asked = asked_of(rows, kind, check=check, cluster=cluster, limit=limit)
     given = flags(out, offline, None, json_lines, quiet)
     raise typer.Exit(run_judge(asked, models or [], model, seed, given))
 
 
 @evaluate.command("compare")
 def evaluate_compare(
-    rows: Rows,
-    kind: Kind,
+    rows: Task,
     after: Annotated[str, typer.Option("--after", help="A model or an adapter's folder.")],
+    kind: Kind = "",
     before: Annotated[str, typer.Option("--before", help="The same, before.")] = "base",
     check: Check = "",
     cluster: Cluster = "",
@@ -76,10 +99,11 @@ def evaluate_compare(
     quiet: Quiet = False,
 ) -> None:
     """Judge two models on the same rows and decide: exit code 0 is accept, 3 is anything else."""
-    from togi.commands.single import Asked, guards_of, run_compare
+    from togi.commands.judging import guards_of, run_compare
+    from togi.commands.own_tasks import asked_of
 
-    asked = Asked(
-        rows=rows, kind=kind, check=check, cluster=cluster, limit=limit, unlike=tuple(unlike or ())
+    asked = asked_of(
+        rows, kind, check=check, cluster=cluster, limit=limit, unlike=tuple(unlike or ())
     )
     given = flags(out, offline, None, json_lines, quiet)
     models = {"before": before, "after": after}
@@ -179,8 +203,8 @@ def evaluate_rank(
 
 @evaluate.command("try")
 def evaluate_try(
-    rows: Rows,
-    kind: Kind,
+    rows: Task,
+    kind: Kind = "",
     judged: Annotated[
         str, typer.Option("--judge", help="A model or an adapter's folder.")
     ] = "base",
@@ -191,9 +215,10 @@ def evaluate_try(
     offline: Offline = False,
 ) -> None:
     """Judge a model on a few rows and show each question and answer; nothing is kept."""
-    from togi.commands.single import Asked, try_task
+    from togi.commands.judging import try_task
+    from togi.commands.own_tasks import asked_of
 
-    asked = Asked(rows=rows, kind=kind, check=check, limit=limit)
+    asked = asked_of(rows, kind, check=check, limit=limit)
     try_task(asked, judged, model, seed, offline=offline)
 
 
@@ -246,3 +271,18 @@ def evaluate_personas(
 
     given = flags(out, offline, None, json_lines, quiet, dry_run)
     raise typer.Exit(run_personas(models or [], exam, things, settings or [], model, seed, given))
+
+
+@evaluate.command(
+    "lm-eval",
+    context_settings={"allow_extra_args": True, "ignore_unknown_options": True},
+)
+def evaluate_lm_eval(arguments: typer.Context) -> None:
+    """Run lm-evaluation-harness on togi's engine; all arguments are its own.
+
+    For example: --model_args pretrained=smollm2-135m,dtype=float32 --tasks arc_easy. `lm_eval
+    --help` lists them; model_args are pretrained, adapter, dtype, device, max_length, seed, system.
+    """
+    from togi.plugins.lm_eval import main
+
+    main(arguments.args)

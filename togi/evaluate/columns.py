@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import numpy as np
@@ -86,11 +86,20 @@ def estimate(measure: Measure, found: Column, *, seed: int = 0) -> Estimate:
 
     A ratio of sums gets the bootstrap of that ratio; independent answers that are right or wrong
     get Wilson's interval; all else gets the bootstrap of the mean. Clusters are resampled whole.
+    A power of e has the powers of the ends as its interval.
 
     >>> score = Measure(name="a", unit="share", higher_is_better=True, definition="", over="a")
     >>> estimate(score, Column(("1", "2"), ("t",), None, {"a": np.array([1.0, 0.0])})).mean
     0.5
     """
+    plain = _estimate(measure, found, seed)
+    if not measure.exponent:
+        return plain
+    mean, low, high = (math.exp(value) for value in (plain.mean, plain.low, plain.high))
+    return replace(plain, mean=mean, low=low, high=high)
+
+
+def _estimate(measure: Measure, found: Column, seed: int) -> Estimate:
     values = found.numbers[measure.over]
     if measure.per:
         return bootstrap_ratio(

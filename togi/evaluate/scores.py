@@ -19,6 +19,7 @@ from togi.errors import DataError
 from togi.evaluate.asking import Measure
 from togi.evaluate.columns import LEVEL, Column, check_pair, columns, estimate, paired
 from togi.evaluate.ledger import Line, read_lines
+from togi.evaluate.mirage import mirage
 from togi.evaluate.tasks import Task
 from togi.evaluate.unlike import (
     Differs,
@@ -72,6 +73,7 @@ def score(
     comparisons: Sequence[tuple[str, str]],
     lines: Sequence[Line],
     *,
+    series: Sequence[str] = (),
     seed: int = 0,
     judged: Mapping[str, Mapping[str, Any]] | None = None,
     unlike: Sequence[str] = (),
@@ -83,6 +85,7 @@ def score(
         models: their order.
         comparisons: (after, before) pairs; the family that multiplicity is corrected over.
         lines: of `samples.jsonl`.
+        series: models in order, such as checkpoints, whose curves are looked over for jumps.
         seed: of the bootstrap.
         judged: model -> what is known of it; models whose engines differ are not compared.
         unlike: the differences that are allowed on purpose; see `togi.evaluate.unlike`.
@@ -93,18 +96,22 @@ def score(
     undefined: list[dict[str, Any]] = []
     for model in models:
         for task, facts in tasks.items():
-            found = table[model, task]
+            column = table[model, task]
             named = measures_of(facts)
-            scores[model][task] = {m.name: estimate(m, found, seed=seed).as_dict() for m in named}
-            if missing := int(np.isnan(found.numbers[named[0].over]).sum()):
+            scores[model][task] = {m.name: estimate(m, column, seed=seed).as_dict() for m in named}
+            if missing := int(np.isnan(column.numbers[named[0].over]).sum()):
                 undefined.append({"model": model, "task": task, "samples": missing})
+    found = differences(tasks, alike, table, seed=seed)
+    measures = {task: measures_of(facts) for task, facts in tasks.items()}
     return {
         "tasks": dict(tasks),
         "models": list(models),
         "comparisons": [list(pair) for pair in comparisons],
+        "series": list(series),
         "scores": scores,
-        "differences": differences(tasks, alike, table, seed=seed),
+        "differences": found,
         "unlike": {"allowed": list(unlike), "pairs": apart},
+        "mirage": mirage(measures, found, series, table, seed=seed),
         "multiplicity": MULTIPLICITY,
         "undefined": undefined,
         "seed": seed,
@@ -261,6 +268,7 @@ def rescore(folder: Path) -> dict[str, Any]:
         old["models"],
         pairs,
         lines,
+        series=old.get("series", []),
         seed=old["seed"],
         judged=old.get("judged", {}),
         unlike=old.get("unlike", {}).get("allowed", ()),

@@ -88,6 +88,19 @@ ShortModel = Annotated[
 ]
 
 
+class LimitSettings(StepSettings):
+    """What generated code may take; more ends it, and it counts as not passed."""
+
+    seconds: float = Field(default=5.0, ge=0.1)
+    "By the clock."
+    memory_mb: int = Field(default=512, ge=32)
+    "Address space of each process."
+    processes: int = Field(default=8, ge=2)
+    "Processes and threads at once."
+    disk_mb: int = Field(default=16, ge=1)
+    "Of its folder in memory, and of each file."
+
+
 class TaskSettings(StepSettings):
     """One task: its samples, how they are asked, and how an answer is scored."""
 
@@ -101,6 +114,9 @@ class TaskSettings(StepSettings):
             "distribution",
             "generate_and_check",
             "exact_match",
+            "choice_by_generation",
+            "code",
+            "function",
         ]
         | None
     ) = None
@@ -122,7 +138,17 @@ class TaskSettings(StepSettings):
     check: str = ""
     "generate_and_check: the check's name, such as docstring_format."
     sampling: SamplingSettings = SamplingSettings()
-    "generate_and_check, exact_match: how answers are drawn."
+    "Kinds that generate: how answers are drawn."
+    parse: str = ""
+    "exact_match, choice_by_generation: how an answer is read; number, last_line, regex:…"
+    likelihood: bool = False
+    "exact_match, choice_by_generation, code: score the right answer besides (not by an endpoint)."
+    function: str = ""
+    "function: your own score, file.py:function of (response, prompt, row)."
+    passes: list[Annotated[int, Field(ge=1)]] = Field(default=[1], min_length=1)
+    "code: each k of pass@k; sampling.n must be as large."
+    limits: LimitSettings = LimitSettings()
+    "code: what a program may take in its sandbox."
 
     @model_validator(mode="after")
     def _one_source(self) -> TaskSettings:
@@ -147,13 +173,15 @@ class JudgeSettings(StepSettings):
     "More pairs to compare, each [after, before]."
     unlike: list[str] = Field(default=[])
     "In what compared models may differ on purpose: backend, dtype. The report states it."
+    series: list[str] = Field(default=[])
+    "Models in order of scale or time: jumps that only the measure makes are flagged."
     chunk: int = Field(default=64, ge=1)
     "Samples between two syncs to the disk; changes no score."
 
     @model_validator(mode="after")
     def _names(self) -> JudgeSettings:
         known = list(self.models)
-        named = [name for pair in self.comparisons for name in pair]
+        named = [*self.series, *(name for pair in self.comparisons for name in pair)]
         for name in [*named, *([self.baseline] if self.baseline else [])]:
             if name not in known:
                 raise UsageError(f"no model is called '{name}'", expected=nearest(name, known))

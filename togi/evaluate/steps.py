@@ -56,6 +56,7 @@ def run_judge(settings: JudgeSettings, work: Work) -> dict[str, Any]:
         work.folder,
         comparisons=settings.pairs(),
         unlike=settings.unlike,
+        series=settings.series,
         chunk=settings.chunk,
         seed=work.seed,
         say=work.say,
@@ -183,13 +184,21 @@ def _fit(
 
 def _asking(settings: TaskSettings, work: Work) -> Asking:
     from togi.evaluate.asking import Asking
+    from togi.evaluate.code import passes_of
+    from togi.evaluate.functions import with_function
+    from togi.evaluate.sandbox import Limits
 
-    return Asking(
+    asking = Asking(
         render=settings.render,
         context_words=settings.context_words,
         check=settings.check,
         sampling=_sampling(settings.sampling, settings.name, work),
+        parse=settings.parse,
+        likelihood=settings.likelihood,
+        passes=passes_of(settings.passes),
+        limits=Limits(**settings.limits.model_dump()),
     )
+    return with_function(asking, settings.function) if settings.function else asking
 
 
 def _sampling(settings: SamplingSettings, name: str, work: Work) -> Sampling:

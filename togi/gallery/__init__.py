@@ -128,6 +128,13 @@ ENTRIES: dict[str, Entry] = {
         minutes=4,
         model=True,
     ),
+    "mirage": Entry(
+        title="Emergence as a mirage of the metric",
+        source="Schaeffer et al. 2023, arXiv 2304.15004",
+        claim="Abilities that seem to emerge at some scale do so by a measure that counts right or"
+        " wrong; by a continuous measure the same answers improve smoothly.",
+        minutes=2,
+    ),
     "title_trends": Entry(
         title="What rose and what fell in NeurIPS titles",
         source="opening slides of a survey of NeurIPS 2023",

@@ -30,8 +30,8 @@ from togi.rows.types import Message, Prompt
 SEEDS = 1 << 31
 "Seeds are taken modulo this, because servers refuse larger ones."
 NO_SCORES = (
-    "this endpoint serves no log-probabilities: bits per byte cannot be measured; "
-    "use generation tasks"
+    "this endpoint serves no log-probabilities of a given text: bits per byte and choices by "
+    "likelihood cannot be measured; use kinds that generate"
 )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from togi.report import mirage
 from togi.report import numbers as show
 from togi.report.files import as_dict, as_list
 from togi.report.glossary import Names
@@ -36,6 +37,7 @@ def sections(judged: list[Judged], told: dict[str, Any], names: Names) -> list[d
                         for place, name in enumerate(compared)
                     ],
                     "others": _others(one, task, compared, names),
+                    "mirage": mirage.section(one, task, names),
                 }
             )
             plotted += len(compared)
