@@ -48,11 +48,8 @@ class Chosen:
         if self.engine:
             step["engine"] = self.engine
         if self.field:
-            return (
-                {**step, "field": self.field, "sources": pool, "target_sources": targets},
-                {},
-                settings,
-            )
+            direct = {"field": self.field, "sources": pool, "target_sources": targets}
+            return {**step, **direct}, {}, settings
         raw = {f"raw-{n}" if len(pool) > 1 else "raw": one for n, one in enumerate(pool, 1)}
         like = {f"target-{n}" if len(targets) > 1 else "target": one
                 for n, one in enumerate(targets, 1)}  # fmt: skip
