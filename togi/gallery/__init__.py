@@ -60,6 +60,12 @@ ENTRIES: dict[str, Entry] = {
         "Up to four epochs on the same data change the loss negligibly against new data.",
         minutes=0.1,
     ),
+    "repeated_miniature": Entry(
+        "Repeated data, with a model from scratch",
+        "Muennighoff et al. 2023, arXiv 2305.16264",
+        "Up to four epochs on the same data change the loss negligibly against new data.",
+        minutes=4,
+    ),
     "lora_forgets_less": Entry(
         title="LoRA learns less and forgets less",
         source="Biderman et al. 2024, arXiv 2405.09673",
