@@ -15,7 +15,8 @@ import saved_toys
 
 from togi.commands.recipes import bundled, find_recipe
 from togi.commands.runs import RunFlags
-from togi.commands.single import Asked, run_compare, run_judge, try_task
+from togi.commands.single import Asked, run_compare, run_judge
+from togi.commands.trying import try_task
 from togi.recipe import Recipe, load_recipe
 from togi.run import STEPS, Outcome, run
 from togi.run_dry import dry_run

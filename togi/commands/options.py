@@ -56,6 +56,10 @@ Check = Annotated[str, typer.Option("--check", help="Of generate_and_check: the 
 Cluster = Annotated[
     str, typer.Option("--cluster", help="Metadata key of rows that belong together.")
 ]
+Unlike = Annotated[
+    list[str] | None,
+    typer.Option("--unlike", help="Compare though this differs: backend, dtype, …; repeatable."),
+]
 
 
 def flags(

@@ -34,6 +34,7 @@ def asked_of(
     check: str = "",
     cluster: str = "",
     limit: int | None = None,
+    unlike: tuple[str, ...] = (),
 ) -> Asked:
     """Return what is asked: a task's file, `file.py:function` with rows, or rows and a kind.
 
@@ -43,7 +44,9 @@ def asked_of(
         UsageError: rows or kind are missing, or given twice.
         RecipeError: a task's file that does not make sense.
     """
-    flags: dict[str, Any] = {"check": check, "cluster": cluster, "limit": limit}
+    flags: dict[str, Any] = {
+        "check": check, "cluster": cluster, "limit": limit, "unlike": unlike,
+    }  # fmt: skip
     if not task:
         raise UsageError(
             "no task is named", where="togi evaluate", hint="--try mine.yaml, or --help"

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import json
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from io import StringIO
 from pathlib import Path
 from typing import Any
 
 from togi.commands.runs import OneOff, RunFlags, run_in_folder
 from togi.errors import UsageError
-from togi.run import run
 from togi.run_folder import read_json
 from togi.voice import Voice
 
@@ -20,10 +16,65 @@ CHANGES_PROMPTS = 24
 """Prompts that are answered after a one-off tuning, to see what it has changed."""
 
 
-def run_dsir(raw: str, target: str, settings: Sequence[str], seed: int, flags: RunFlags) -> int:
-    """Choose rows of `raw` that resemble `target`; return the exit code."""
-    step = {"name": "dsir", "use": "data.dsir", "rows": "raw", "target": "target"}
-    whole = OneOff(name="dsir", sources={"raw": raw, "target": target}, steps=[step], seed=seed)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Chosen:
+    """What `togi data dsir` chooses from and what the choice shall resemble.
+
+    Attributes:
+        words: sources, and `key=value` settings.
+        targets: sources; without any, the last of the words' is the target.
+        field: of the text: then sources are read directly, shard by shard.
+        engine: who works, "" for this process.
+    """
+
+    words: Sequence[str]
+    targets: Sequence[str] = ()
+    field: str = ""
+    engine: str = ""
+
+    def step(self) -> tuple[dict[str, Any], dict[str, str], list[str]]:
+        """Return the step, the sources to read before it, and its settings.
+
+        Raises:
+            UsageError: there is no pool or no target.
+        """
+        sources, settings = sources_and_settings(self.words)
+        targets = list(self.targets) or sources[1:][-1:]
+        pool = sources if self.targets else sources[:-1]
+        if not pool or not targets:
+            raise UsageError(
+                "a pool and a target are wanted", found=f"{len(sources)} sources",
+                expected="togi data dsir RAW TARGET k=1000, or RAW ... --target TARGET k=1000",
+            )  # fmt: skip
+        step: dict[str, Any] = {"name": "dsir", "use": "data.dsir"}
+        if self.engine:
+            step["engine"] = self.engine
+        if self.field:
+            return (
+                {**step, "field": self.field, "sources": pool, "target_sources": targets},
+                {},
+                settings,
+            )
+        raw = {f"raw-{n}" if len(pool) > 1 else "raw": one for n, one in enumerate(pool, 1)}
+        like = {f"target-{n}" if len(targets) > 1 else "target": one
+                for n, one in enumerate(targets, 1)}  # fmt: skip
+        return {**step, "rows": list(raw), "target": list(like)}, {**raw, **like}, settings
+
+
+def sources_and_settings(words: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Tell sources from `key=value` settings; what exists as a file is a source.
+
+    >>> sources_and_settings(["pool.jsonl", "k=5"])
+    (['pool.jsonl'], ['k=5'])
+    """
+    settings = [word for word in words if "=" in word and not Path(word).exists()]
+    return [word for word in words if word not in settings], settings
+
+
+def run_dsir(chosen: Chosen, seed: int, flags: RunFlags) -> int:
+    """Choose rows of a pool that resemble one target or several; return the exit code."""
+    step, sources, settings = chosen.step()
+    whole = OneOff(name="dsir", sources=sources, steps=[step], seed=seed)
     return run_in_folder(whole.recipe(settings), flags)
 
 
@@ -78,6 +129,7 @@ class Asked:
     cluster: str = ""
     limit: int | None = None
     own: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    unlike: tuple[str, ...] = ()
 
     def task(self) -> dict[str, Any]:
         """Return the task as a recipe says it."""
@@ -117,12 +169,13 @@ class Judged:
             self.models[name] = {"model": self.base if spec == "base" else spec}
 
 
-def _with_judge(
+def with_judge(
     name: str, asked: Asked, judged: Judged, tasks: Sequence[dict[str, Any]], seed: int
 ) -> OneOff:
     """Return a recipe that reads the rows, takes the adapters, and judges."""
     whole = [asked.task(), *tasks]
     judge = {"name": "judge", "use": "evaluate.judge", "models": judged.models, "tasks": whole}
+    judge |= {"unlike": list(asked.unlike)} if asked.unlike else {}
     return OneOff(
         name=name,
         sources=asked.sources,
@@ -137,7 +190,7 @@ def run_judge(asked: Asked, models: Sequence[str], base: str, seed: int, flags: 
     judged = Judged(base)
     for spec in models or ["base"]:
         judged.add(short_name(spec), spec)
-    recipe = _with_judge("judge", asked, judged, [], seed).recipe([])
+    recipe = with_judge("judge", asked, judged, [], seed).recipe([])
     code = run_in_folder(recipe, flags)
     voice = Voice(flags.manner)
     for line, fields in scores_of(flags.out or Path("runs") / recipe.name):
@@ -205,7 +258,7 @@ def run_compare(
     judged = Judged(base)
     for name, spec in models.items():
         judged.add(name, spec)
-    whole = _with_judge(
+    whole = with_judge(
         "compare", asked, judged, [{"name": name, "guard": name} for name in guards], seed
     )
     verdict = {
@@ -216,47 +269,9 @@ def run_compare(
         "candidate": "after",
         "primary": asked.task()["name"],
         "guards": dict(guards),
+        "unlike": list(asked.unlike),
     }
     return run_in_folder(replace(whole, steps=[*whole.steps, verdict]).recipe([]), flags)
-
-
-def try_task(asked: Asked, spec: str, base: str, seed: int, *, offline: bool) -> None:
-    """Judge a model on a few rows in a temporary folder, and print each line of it."""
-    judged = Judged(base)
-    judged.add(short_name(spec), spec)
-    recipe = _with_judge("try", asked, judged, [], seed).recipe([])
-    with tempfile.TemporaryDirectory(prefix="togi-try-") as place:
-        folder = Path(place)
-        run(recipe, folder, voice=Voice("quiet", StringIO()), offline=offline)
-        (lines,) = folder.glob("steps/judge-*/samples.jsonl")
-        for line in lines.read_text(encoding="utf-8").splitlines():
-            print(_shown(json.loads(line)))
-        print("---", *(line for line, _ in scores_of(folder)), sep="\n")
-
-
-def _shown(sample: dict[str, Any]) -> str:
-    """Return one judged sample for a person's eyes."""
-    asked = sample.get("input")
-    if isinstance(asked, list):
-        asked = "\n".join(f"{turn.get('role')}: {turn.get('content')}" for turn in asked)
-    measures = ", ".join(f"{name} {value}" for name, value in sample.get("measures", {}).items())
-    return (
-        f"--- {sample['id']}\nasked:    {asked}\nexpected: {sample.get('target')}\n"
-        f"answered: {sample.get('answer')}\n{_how(sample.get('detail') or {})}measured: {measures}"
-    )
-
-
-def _how(detail: Mapping[str, Any]) -> str:
-    r"""Say what a parser read in the answers, or how their programs ended.
-
-    >>> _how({"read": [{"letter": "", "rule": ""}]}), _how({"ran": [{"how": "passed", "told": ""}]})
-    ('read:     nothing\n', 'ran:      passed\n')
-    """
-    lines = ""
-    for key in ("read", "ran"):
-        parts = [": ".join(str(v) for v in one.values() if v) for one in detail.get(key, [])]
-        lines += f"{key + ':':10}{'; '.join(part or 'nothing' for part in parts)}\n" * bool(parts)
-    return lines
 
 
 def short_name(spec: str) -> str:

@@ -11,6 +11,7 @@ from togi.commands.options import (
     DEFAULT_MODEL,
     Check,
     Cluster,
+    Dry,
     Json,
     Kind,
     Model,
@@ -21,6 +22,7 @@ from togi.commands.options import (
     Seed,
     Settings,
     Task,
+    Unlike,
     flags,
     tree,
 )
@@ -43,7 +45,7 @@ def evaluate_any(
     """Judge models, with error bars."""
     if context.invoked_subcommand is None:
         from togi.commands.own_tasks import asked_of
-        from togi.commands.single import try_task
+        from togi.commands.trying import try_task
 
         asked = asked_of(task, rows=rows, limit=limit)
         try_task(asked, judged, model, 0, offline=offline)
@@ -88,6 +90,7 @@ def evaluate_compare(
         list[str] | None,
         typer.Option("--guard", help="NAME=MARGIN: general_text or choices may lose so much."),
     ] = None,
+    unlike: Unlike = None,
     model: Model = DEFAULT_MODEL,
     out: Out = None,
     seed: Seed = 0,
@@ -99,7 +102,9 @@ def evaluate_compare(
     from togi.commands.own_tasks import asked_of
     from togi.commands.single import guards_of, run_compare
 
-    asked = asked_of(rows, kind, check=check, cluster=cluster, limit=limit)
+    asked = asked_of(
+        rows, kind, check=check, cluster=cluster, limit=limit, unlike=tuple(unlike or ())
+    )
     given = flags(out, offline, None, json_lines, quiet)
     models = {"before": before, "after": after}
     raise typer.Exit(run_compare(asked, models, model, seed, guards_of(guard or []), given))
@@ -167,6 +172,35 @@ def evaluate_changes(
     raise typer.Exit(run_changes(asked, models, settings or [], model, seed, given))
 
 
+@evaluate.command("rank", cls=step_help("evaluate.rank"))
+def evaluate_rank(
+    runs: Annotated[
+        list[str], typer.Argument(metavar="RUN…", help="Folders of finished runs with judgings.")
+    ],
+    tasks: Annotated[
+        list[str] | None, typer.Option("--task", help="Task or task.measure; repeatable.")
+    ] = None,
+    unlike: Unlike = None,
+    shared: Annotated[
+        bool, typer.Option("--shared", help="Use the samples that all were asked.")
+    ] = False,
+    out: Out = None,
+    seed: Seed = 0,
+    json_lines: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Rank the models of finished runs, by win rate and by Bradley–Terry strength.
+
+    Paired by sample id; a win rate changes with the set of models.
+    """
+    from togi.commands.ranking import Ranked, run_rank
+
+    asked = Ranked(
+        runs=tuple(runs), tasks=tuple(tasks or ()), unlike=tuple(unlike or ()), shared=shared
+    )
+    raise typer.Exit(run_rank(asked, seed, flags(out, True, None, json_lines, quiet)))
+
+
 @evaluate.command("try")
 def evaluate_try(
     rows: Task,
@@ -182,7 +216,7 @@ def evaluate_try(
 ) -> None:
     """Judge a model on a few rows and show each question and answer; nothing is kept."""
     from togi.commands.own_tasks import asked_of
-    from togi.commands.single import try_task
+    from togi.commands.trying import try_task
 
     asked = asked_of(rows, kind, check=check, limit=limit)
     try_task(asked, judged, model, seed, offline=offline)
@@ -191,7 +225,10 @@ def evaluate_try(
 @evaluate.command("raters", cls=step_help("evaluate.raters"))
 def evaluate_raters(
     source: Annotated[
-        str, typer.Argument(metavar="TABLE", help="A table of ratings, or dices:350, dices:990.")
+        str,
+        typer.Argument(
+            metavar="TABLE", help="A table of ratings, or dices:350, dices:990, davidson:2017."
+        ),
     ],
     settings: Settings = None,
     out: Out = None,
@@ -205,6 +242,35 @@ def evaluate_raters(
 
     given = flags(out, offline, None, json_lines, quiet)
     raise typer.Exit(run_raters(source, settings or [], seed, given))
+
+
+@evaluate.command("personas", cls=step_help("evaluate.personas"))
+def evaluate_personas(
+    settings: Settings = None,
+    models: Annotated[
+        list[str] | None,
+        typer.Option("--judge", help="`base`, a model or an adapter's folder; repeatable."),
+    ] = None,
+    exam: Annotated[
+        str, typer.Option("--exam", help="Multiple-choice rows, such as hub:cais/mmlu:all@test.")
+    ] = "",
+    things: Annotated[str, typer.Option("--things", help="Rows that name what is described.")] = "",
+    model: Model = DEFAULT_MODEL,
+    out: Out = None,
+    seed: Seed = 0,
+    offline: Offline = False,
+    json_lines: Json = False,
+    quiet: Quiet = False,
+    dry_run: Dry = False,
+) -> None:
+    """Say what a persona changes: in games, exams and descriptions, as paired differences.
+
+    Without rows of your own the questions and things that come along are asked.
+    """
+    from togi.commands.personas import run_personas
+
+    given = flags(out, offline, None, json_lines, quiet, dry_run)
+    raise typer.Exit(run_personas(models or [], exam, things, settings or [], model, seed, given))
 
 
 @evaluate.command(

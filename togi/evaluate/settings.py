@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field, model_validator
 
 from togi.errors import UsageError, nearest
+from togi.evaluate.unlike import check_allowed
 from togi.step import StepRef, StepSettings
 
 
@@ -29,6 +30,33 @@ class SamplingSettings(StepSettings):
     "Seed of the draws; by default derived from the recipe's seed and the task's name."
 
 
+class EndpointSettings(StepSettings):
+    """How a served model is asked, and what that may cost."""
+
+    concurrency: int = Field(default=8, ge=1)
+    "Requests under way at once."
+    timeout: float = Field(default=120.0, gt=0)
+    "Seconds of silence after which a request counts as failed and is tried again."
+    attempts: int = Field(default=8, ge=1)
+    "Tries of one request, with growing pauses, or as long as the server asks for."
+    price_in: float = Field(default=0.0, ge=0)
+    "Price of a million tokens that are sent."
+    price_out: float = Field(default=0.0, ge=0)
+    "Price of a million tokens that are received."
+    most: float | None = Field(default=None, ge=0)
+    "The most that this run may cost there, all its starts together; nothing begins beyond it."
+    extra: dict[str, Any] = Field(default={})
+    "More fields for every request's body."
+
+    @model_validator(mode="after")
+    def _priced(self) -> EndpointSettings:
+        if self.most is not None and not (self.price_in or self.price_out):
+            raise UsageError(
+                "a cost cap needs prices", where="endpoint.most", hint="give price_in and price_out"
+            )
+        return self
+
+
 class ModelSettings(StepSettings):
     """A model to judge: the recipe's own, another one, and an adapter on top."""
 
@@ -38,6 +66,8 @@ class ModelSettings(StepSettings):
     "A training step whose adapter is put on it."
     dtype: Literal["auto", "bfloat16", "float32"] = "auto"
     "Type of a local model's weights."
+    endpoint: EndpointSettings | None = None
+    "How a served model is asked: prices and cost cap, time limits, requests at once."
 
 
 def short_form(value: Any) -> Any:
@@ -143,6 +173,8 @@ class JudgeSettings(StepSettings):
     "More pairs to compare, each [after, before]."
     series: list[str] = Field(default=[])
     "Models in order of scale or time: jumps that only the measure makes are flagged."
+    unlike: list[str] = Field(default=[])
+    "In what compared models may differ on purpose: backend, dtype. The report states it."
     chunk: int = Field(default=64, ge=1)
     "Samples between two syncs to the disk; changes no score."
 
@@ -153,6 +185,7 @@ class JudgeSettings(StepSettings):
         for name in [*named, *([self.baseline] if self.baseline else [])]:
             if name not in known:
                 raise UsageError(f"no model is called '{name}'", expected=nearest(name, known))
+        check_allowed(self.unlike)
         names = [task.name for task in self.tasks]
         for name in names:
             if names.count(name) > 1:
@@ -173,6 +206,8 @@ class VerdictSettings(StepSettings):
     "The judging that holds the candidate."
     before: StepRef | None = None
     "Another judging that holds the baseline; it must have asked the same in the same way."
+    unlike: list[str] = Field(default=[])
+    "In what the two may differ on purpose: backend, dtype, shots, … The report states it."
     baseline: str
     "The model before, by its display name."
     candidate: str

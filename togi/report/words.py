@@ -135,6 +135,11 @@ VERDICT = {
     "n": Word("Samples that a number rests on.", "", "Under about 30, trust no interval far."),
     "n_too_small": Word("There were too few samples for this value; it is unknown, not zero."),
     "difference": Word("After minus before on the same samples, so that their ease cancels out."),
+    "smallest_told": Word(
+        "The smallest true difference that so many samples of this spread would show with a chance"
+        " of 80 %, at the corrected level; unknown where all differences are equal.",
+        action="Where it is larger than what matters to you, judge more samples.",
+    ),
     "p": Word(
         "How often chance alone would give at least this difference if there were none.",
         "",
