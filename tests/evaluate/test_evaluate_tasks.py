@@ -23,6 +23,7 @@ from togi.evaluate.asking import Asking, Question
 from togi.evaluate.checks import CHECKS, DOCSTRING_RULES, docstring_format
 from togi.evaluate.functions import with_function
 from togi.evaluate.guards import GUARDS, general_text, guard_rows
+from togi.evaluate.judge import judge
 from togi.evaluate.kinds import TASK_KINDS, split_words
 from togi.evaluate.samples import choose, fit_samples, to_sample
 from togi.evaluate.tasks import Task, ask
@@ -75,6 +76,16 @@ def test_split_words_loses_nothing(text: str, words: int):
     head, rest = split_words(text, words)
     assert head + rest == text
     assert len(head.split()) == min(words, len(text.split()))
+
+
+def test_perplexities_are_powers_of_e_and_never_break(tmp_path: Path):
+    """A text without white space is one word, whose perplexity no number may hold."""
+    samples = tuple(Sample(id=f"{i}", input="?", target="数" * (300 + i)) for i in range(4))
+    task = Task(name="t", kind="bits_per_byte", samples=samples)
+    found = judge({"m": ExactModel({})}, [task], tmp_path, say=lambda _: None)["scores"]["m"]["t"]
+    bits = found["bits_per_byte"]["mean"]
+    assert found["byte_perplexity"]["mean"] == pytest.approx(2**bits)
+    assert found["word_perplexity"]["mean"] is None  # infinite, which JSON cannot say
 
 
 # --- multiple choice ----------------------------------------------------------------------------

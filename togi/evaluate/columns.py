@@ -95,7 +95,8 @@ def estimate(measure: Measure, found: Column, *, seed: int = 0) -> Estimate:
     plain = _estimate(measure, found, seed)
     if not measure.exponent:
         return plain
-    mean, low, high = (math.exp(value) for value in (plain.mean, plain.low, plain.high))
+    with np.errstate(over="ignore"):  # a text without white space is one word of very many nats
+        mean, low, high = np.exp([plain.mean, plain.low, plain.high]).tolist()
     return replace(plain, mean=mean, low=low, high=high)
 
 
