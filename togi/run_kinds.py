@@ -79,6 +79,9 @@ STEPS: dict[str, StepKind] = {
     "evaluate.raters": StepKind(
         "togi.evaluate.disagreement.steps", "RatersSettings", "run_raters", outputs=_RATED
     ),
+    "evaluate.trust": StepKind(
+        "togi.evaluate.trust.steps", "TrustSettings", "run_trust", outputs=_JUDGED, model=True
+    ),
     "evaluate.verdict": StepKind(
         "togi.evaluate.steps", "VerdictSettings", "run_verdict", outputs=("verdict", "decision")
     ),

@@ -77,12 +77,16 @@ class Asking:
             scored; 0 gives no context.
         check: generate_and_check: the name of the check.
         sampling: generate_and_check, exact_match: how answers are drawn; greedy by default.
+        scorer: trust.toxicity: who scores a text's toxicity.
+        published: trust.*: read answers exactly as the published code does, faults included.
     """
 
     render: Literal["text", "letters"] = "text"
     context_words: int = 8
     check: str = ""
     sampling: Sampling = GREEDY
+    scorer: str = ""
+    published: bool = False
 
     def __post_init__(self) -> None:
         if self.context_words < 0:

@@ -14,6 +14,7 @@ from togi.evaluate.checks import CHECKS
 from togi.evaluate.distribution import DISTRIBUTION
 from togi.evaluate.multiple_choice import MULTIPLE_CHOICE
 from togi.evaluate.prompts import after, with_shots
+from togi.evaluate.trust.sides import TRUST_KINDS
 from togi.evaluate.verdicts import VERDICT_KINDS
 from togi.lm.base import Generated, Scored
 from togi.rows.types import Sample
@@ -208,5 +209,6 @@ TASK_KINDS: dict[str, TaskKind] = {
     "answer": ANSWER,
     "likelihood": LIKELIHOOD,
     **VERDICT_KINDS,
+    **TRUST_KINDS,
 }
 """Kind of task -> how it asks and reads."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, Field, model_validator
 
@@ -104,13 +104,11 @@ class TaskSettings(StepSettings):
         return self
 
 
-class JudgeSettings(StepSettings):
-    """Judge models on the same samples; every answer is one line, every score has an interval."""
+class ComparedSettings(StepSettings):
+    """Models that answer the same samples, and which of them are compared."""
 
     models: dict[str, ShortModel] = Field(min_length=1)
     "Display name: `base`, a training step, a model's address, or model/adapter/dtype."
-    tasks: list[TaskSettings] = Field(min_length=1)
-    "What they are judged on."
     baseline: str | None = None
     "The model that the others are compared with; the first one by default."
     comparisons: list[tuple[str, str]] = Field(default=[])
@@ -119,16 +117,12 @@ class JudgeSettings(StepSettings):
     "Samples between two syncs to the disk; changes no score."
 
     @model_validator(mode="after")
-    def _names(self) -> JudgeSettings:
+    def _known(self) -> Self:
         known = list(self.models)
         named = [name for pair in self.comparisons for name in pair]
         for name in [*named, *([self.baseline] if self.baseline else [])]:
             if name not in known:
                 raise UsageError(f"no model is called '{name}'", expected=nearest(name, known))
-        names = [task.name for task in self.tasks]
-        for name in names:
-            if names.count(name) > 1:
-                raise UsageError(f"two tasks are called '{name}'")
         return self
 
     def pairs(self) -> list[tuple[str, str]]:
@@ -136,6 +130,21 @@ class JudgeSettings(StepSettings):
         base = self.baseline or next(iter(self.models))
         every = [(name, base) for name in self.models if name != base]
         return list(dict.fromkeys([*every, *self.comparisons]))
+
+
+class JudgeSettings(ComparedSettings):
+    """Judge models on the same samples; every answer is one line, every score has an interval."""
+
+    tasks: list[TaskSettings] = Field(min_length=1)
+    "What they are judged on."
+
+    @model_validator(mode="after")
+    def _names(self) -> JudgeSettings:
+        names = [task.name for task in self.tasks]
+        for name in names:
+            if names.count(name) > 1:
+                raise UsageError(f"two tasks are called '{name}'")
+        return self
 
 
 class VerdictSettings(StepSettings):
