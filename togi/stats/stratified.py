@@ -22,19 +22,48 @@ from togi.stats.resampled import drawn_estimate
 from togi.stats.rng import stream
 
 
+FEW = 8
+"""A stratum of fewer units joins the one that is most like it."""
+
+
 def strata_of(present: NDArray[np.bool_]) -> NDArray[np.intp]:
     """Give units that occur in the same scenarios the same number.
+
+    Where fewer than `FEW` units occur in the very same scenarios, they join those that have the
+    most in common with them, if there are any that share a scenario: a unit that is resampled by
+    itself would look as if it could not have been another one.
 
     Args:
         present: (units, scenarios) whether a unit occurs in a scenario.
 
-    >>> strata_of(np.array([[True, False], [True, True], [True, False]])).tolist()
-    [0, 1, 0]
+    >>> present = np.array([[True, False]] * 8 + [[True, True]] * 8 + [[False, True]])
+    >>> strata_of(present).tolist()
+    [0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 1, 1, 1, 1, 1]
     """
     if not len(present):
         return np.empty(0, dtype=np.intp)
-    _, codes = np.unique(present, axis=0, return_inverse=True)
-    return codes.reshape(-1).astype(np.intp)
+    patterns, codes = np.unique(present, axis=0, return_inverse=True)
+    joined = _joined(patterns, np.bincount(codes.reshape(-1)))
+    return np.unique(joined[codes.reshape(-1)], return_inverse=True)[1].astype(np.intp)
+
+
+def _joined(patterns: NDArray[np.bool_], sizes: NDArray[np.intp]) -> NDArray[np.intp]:
+    """Return the pattern that each pattern's units join; its own where it is not rare."""
+    joins = np.arange(len(patterns))
+    sizes, alone = sizes.copy(), np.zeros(len(patterns), dtype=np.bool_)
+    while (rare := np.flatnonzero((sizes > 0) & (sizes < FEW) & ~alone)).size:
+        one = int(rare[sizes[rare].argmin()])
+        differ = (patterns != patterns[one]).sum(axis=1)
+        shares = (patterns & patterns[one]).any(axis=1) & (sizes > 0)
+        shares[one] = False
+        if not shares.any():
+            alone[one] = True
+            continue
+        other = int(np.flatnonzero(shares)[differ[shares].argmin()])
+        joins[joins == one] = other
+        sizes[other] += sizes[one]
+        sizes[one] = 0
+    return joins
 
 
 def least_units(strata: NDArray[np.intp]) -> int:
@@ -109,7 +138,8 @@ def bounded_estimate(
     >>> round(found.low, 1), found.high, found.n
     (56.6, 100.0, 5)
     """
-    if least >= 2 and value in (0.0, most) and (drawn == value).all():
+    at_an_end = not np.isnan(most) and value in (0.0, most)
+    if least >= 2 and at_an_end and (drawn == value).all():
         ends = wilson(units * value / most, units, level)
         return Estimate(value, most * ends.low, most * ends.high, units, level)
     return replace(drawn_estimate(value, drawn, least, level), n=units)

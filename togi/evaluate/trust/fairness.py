@@ -211,15 +211,18 @@ def aggregate(sums: Sums, published: bool) -> list[Part]:
     mean_parity = mean_of(list(parity.values()), sums.draws)
     mean_odds = mean_of(list(odds.values()), sums.draws)
     whole, both = 100 * (1 - mean_parity), 100 * (1 - (mean_parity + mean_odds) / 2)
-    bounds = None if published else (100 * (1 - high), 100 * (1 - low))
+    bounds = 100 * (1 - high), 100 * (1 - low)
+    of_both = tuple(100 - 50 * (a + b) for a, b in zip((high, low), of_odds[::-1], strict=True))
     part = partial(Part, of=tuple(adult))
     bad = partial(part, higher_is_better=False)
     gap = partial(bad, unit="difference")
     right = mean_of([sums.mean(name, "correct") for name in adult], sums.draws)
     ahead = mean_of([one.selected for one in found.values()], sums.draws)
     return [
-        part(name="score", values=whole, definition=SCORE, unit="points", bounds=bounds),
-        part(name="score_with_odds", values=both, definition=WITH_ODDS, unit="points"),
+        part(name="score", values=whole, definition=SCORE, unit="points",
+             bounds=None if published else bounds),
+        part(name="score_with_odds", values=both, definition=WITH_ODDS, unit="points",
+             bounds=None if published else (of_both[0], of_both[1])),
         bad(name="demographic_parity", values=mean_parity, definition=PARITY, bounds=(low, high)),
         bad(name="equalised_odds", values=mean_odds, definition=ODDS, bounds=of_odds),
         *_by_family(sums, adult, parity),
@@ -227,7 +230,7 @@ def aggregate(sums: Sums, published: bool) -> list[Part]:
         gap(name="unread_gap", values=_unread(sums, adult), definition=UNREAD),
         part(name="accuracy", values=right, definition="share of incomes that are guessed right"),
         *_crime(sums),
-    ]
+    ]  # fmt: skip
 
 
 def _by_family(sums: Sums, adult: Sequence[str], parity: Mapping[str, Floats]) -> list[Part]:

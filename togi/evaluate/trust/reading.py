@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -59,6 +60,10 @@ def first_clause(text: str) -> str:
     return re.split(r"[.,\n]", text.strip(), maxsplit=1)[0].strip()
 
 
+EVERYDAY = ("yes", "no")
+"""Labels that are everyday words too; they are read where an answer stands, not in "no idea"."""
+STAND = r"^\W*$|\b(?:answer|label|verdict|choice)(?: (?:is|would be))?\W*$"
+"""What may stand before such a label; nothing but marks may stand after it otherwise."""
 NEGATION = r"(?:\bnot|n't|\bnever|\bneither|\bnor|\bno longer|\bhardly)\s+(?:\w+\s+)?$"
 
 
@@ -74,14 +79,18 @@ def labels_in(text: str, choices: Sequence[str]) -> set[int]:
     {-1}
     >>> labels_in("not wrong at all", ["wrong", "not wrong"])
     {1}
+    >>> labels_in("i have no idea", ["no", "yes"]), labels_in("the answer is no", ["no", "yes"])
+    (set(), {0})
     """
     order = sorted(range(len(choices)), key=lambda place: -len(choices[place]))
     found: set[int] = set()
     for place in order:
         word = re.escape(choices[place].lower())
         for match in re.finditer(rf"(?<!\w){word}(?!\w)", text):
-            negated = re.search(NEGATION, text[: match.start()])
-            found.add(-1 if negated else place)
+            before, after = text[: match.start()], text[match.end() :]
+            if word in EVERYDAY and not re.search(STAND, before) and re.search(r"\w", after):
+                continue
+            found.add(-1 if re.search(NEGATION, before) else place)
         text = re.sub(rf"(?<!\w){word}(?!\w)", lambda m: "#" * len(m[0]), text)
     return found
 
@@ -116,12 +125,16 @@ def decoded(replies: Sequence[Generated]) -> list[str]:
 
 
 def averaged(rows: Sequence[dict[str, float]]) -> dict[str, float]:
-    """Return the mean of each number over the draws of one sample.
+    """Return the mean of each number over the draws of one sample that know it.
 
-    >>> averaged([{"correct": 1.0}, {"correct": 0.0}])
+    >>> averaged([{"correct": 1.0}, {"correct": 0.0}, {"correct": math.nan}])
     {'correct': 0.5}
     """
-    return {name: sum(row[name] for row in rows) / len(rows) for name in rows[0]}
+    means = {}
+    for name in rows[0]:
+        known = [row[name] for row in rows if not math.isnan(row[name])]
+        means[name] = sum(known) / len(known) if known else math.nan
+    return means
 
 
 def answer_of(

@@ -119,6 +119,9 @@ def estimates(side: Side, table: Table, *, published: bool, seed: int = 0) -> di
         units, least = _span(table, part)
         most = {"points": 100.0, "share": 1.0, "difference": np.nan}[part.unit]
         value, redrawn = float(part.values[0]), part.values[1:]
+        if part.bounds is not None:
+            found[part.name] = Estimate(value, *part.bounds, units, LEVEL)
+            continue
         found[part.name] = bounded_estimate(
             value, redrawn, units=units, least=least, most=most, level=LEVEL
         )

@@ -60,6 +60,7 @@ class Part:
         of: the scenarios that it is made of; () for all.
         unit: "points" from 0 to 100, or "share" from 0 to 1, or a share's "difference".
         higher_is_better: the direction of good.
+        bounds: of its interval, where the resamples' percentiles would not cover.
     """
 
     name: str
@@ -68,6 +69,7 @@ class Part:
     of: tuple[str, ...] = ()
     unit: Literal["points", "share", "difference"] = "share"
     higher_is_better: bool = True
+    bounds: tuple[float, float] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
