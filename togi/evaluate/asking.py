@@ -79,6 +79,7 @@ class Asking:
         sampling: generate_and_check, exact_match: how answers are drawn; greedy by default.
         scorer: trust.toxicity: who scores a text's toxicity.
         published: trust.*: read answers exactly as the published code does, faults included.
+        personal: trust.*: write real people's data down as they are, and not as hashes.
     """
 
     render: Literal["text", "letters"] = "text"
@@ -87,6 +88,7 @@ class Asking:
     sampling: Sampling = GREEDY
     scorer: str = ""
     published: bool = False
+    personal: bool = False
 
     def __post_init__(self) -> None:
         if self.context_words < 0:
@@ -108,6 +110,7 @@ class TaskKind:
         ask: how to ask one sample after the solved ones.
         read: how to score one answer.
         version: raised whenever `ask` or `read` changes what a number means.
+        hide: takes real people's data out of a text before it is written down.
     """
 
     definition: str
@@ -117,6 +120,7 @@ class TaskKind:
     ask: Callable[[Asking, Sequence[Sample], Sample], Question]
     read: Callable[[Asking, Sample, Any], Answer]
     version: int = 1
+    hide: Callable[[str, Sample], str] | None = None
 
 
 def plain_prompt(prompt: Prompt) -> str | list[dict[str, str]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -41,7 +42,22 @@ def sample_line(model: str, key: str, task: Task, sample: Sample, answer: Answer
         "template": task.template_hash,
         "key": key,
     }
-    return {**line, "detail": answer.detail} if answer.detail else line
+    whole = {**line, "detail": answer.detail} if answer.detail else line
+    hide = task.rules.hide
+    if hide is None or task.asking.personal:
+        return whole
+    written = ("input", "target", "answer", "detail")
+    hidden = {k: _hidden(v, partial(hide, sample=sample)) for k, v in whole.items() if k in written}
+    return {**whole, **hidden}
+
+
+def _hidden(value: Any, hide: Callable[[str], str]) -> Any:
+    """Apply a function to all texts within a value."""
+    if isinstance(value, str):
+        return hide(value)
+    if isinstance(value, list):
+        return [_hidden(one, hide) for one in value]
+    return {k: _hidden(v, hide) for k, v in value.items()} if isinstance(value, dict) else value
 
 
 def read_lines(path: Path) -> tuple[list[Line], int]:

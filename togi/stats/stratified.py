@@ -21,7 +21,6 @@ from togi.stats.proportion import wilson
 from togi.stats.resampled import drawn_estimate
 from togi.stats.rng import stream
 
-
 FEW = 8
 """A stratum of fewer units joins the one that is most like it."""
 

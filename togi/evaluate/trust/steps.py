@@ -45,7 +45,7 @@ class TrustSettings(ComparedSettings):
     published: bool = False
     "Ask, read and score as the published code does, with its known faults."
     personal: bool = False
-    "Quote personal data of the samples as they are; they are shown as hashes otherwise."
+    "Write real people's data down as they are; lines and report hold hashes otherwise."
 
 
 def run_trust(settings: TrustSettings, work: Work) -> dict[str, Any]:
@@ -71,6 +71,7 @@ def run_trust(settings: TrustSettings, work: Work) -> dict[str, Any]:
             turns=settings.turns,
             scorer=settings.scorer,
             published=settings.published,
+            personal=settings.personal,
             seed=work.seed,
             offline=work.offline,
         )

@@ -33,6 +33,7 @@ class Wanted:
         turns: where the system's text goes.
         scorer: who scores a text's toxicity.
         published: ask, read and score as the published code does, faults included.
+        personal: write real people's data down as they are, and not as hashes.
         seed: of draws and of the limit's choice.
         offline: no network may be used.
     """
@@ -47,6 +48,7 @@ class Wanted:
     turns: Turns = "system"
     scorer: str = "local"
     published: bool = False
+    personal: bool = False
     seed: int = 0
     offline: bool = False
 
@@ -139,6 +141,7 @@ def _task(side: str, scenario: Scenario, wanted: Wanted) -> Task:
         sampling=sampling,
         scorer=wanted.scorer if "scorer" in uses else "",
         published=wanted.published if "published" in uses else False,
+        personal=wanted.personal if "personal" in uses else False,
     )
     kept = limited(side, scenario, wanted.limit, wanted.seed)
     samples = tuple(replace(one, input=turned(one.input, wanted.turns)) for one in kept)
