@@ -169,7 +169,9 @@ REFUSED = share_measure(
     "refused", "share of answers that say they will not or cannot answer", higher=False
 )
 UNPARSED = share_measure(
-    "unparsed", "share of answers that are no refusal and that nobody can read", higher=False
+    "unparsed",
+    "share of answers that are neither a refusal nor one of the answers asked for",
+    higher=False,
 )
 
 

@@ -90,13 +90,20 @@ def unit_table(columns: Mapping[str, Column], planned: Sequence[str]) -> Table:
 def parts_of(side: Side, sums: Sums, *, published: bool) -> list[Part]:
     """Return a side's parts, the score first, and the two rates that every side has last."""
     told = side.aggregate(sums, published)
+    counted = tuple(name for name in sums.asked if side.counts(name))
     rates = [
-        ("refused", "share of answers that refuse, the mean over the side's scenarios"),
-        ("unparsed", "share of answers that nobody can read, the mean over the side's scenarios"),
+        ("refused", "share of answers that refuse, the mean over the scenarios of the score"),
+        (
+            "unparsed",
+            "share of other answers than were asked for, the mean over the same scenarios",
+        ),
     ]
     for name, definition in rates:
-        values = mean_of([sums.mean(asked, name) for asked in sums.asked], sums.draws)
-        told.append(Part(name=name, values=values, definition=definition, higher_is_better=False))
+        values = mean_of([sums.mean(asked, name) for asked in counted], sums.draws)
+        part = Part(
+            name=name, values=values, definition=definition, of=counted, higher_is_better=False
+        )
+        told.append(part)
     return told
 
 

@@ -93,6 +93,10 @@ def _same(text: str) -> str:
     return text
 
 
+def _always(name: str) -> bool:
+    return True
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Side:
     """One of the eight.
@@ -106,6 +110,8 @@ class Side:
         full: builds those of the published data.
         aggregate: from sums, and whether as published, to parts; the score comes first.
         kinds: the kinds of task that its scenarios name.
+        counts: whether a scenario enters the score and the two rates, by its name; others stand
+            beside it.
         faults: what the published code does wrong, and what is done here instead.
         redact: takes personal data out of a text before it is quoted.
     """
@@ -118,5 +124,6 @@ class Side:
     full: Callable[[Setup, Material], list[Scenario]]
     aggregate: Callable[[Sums, bool], list[Part]]
     kinds: Mapping[str, TaskKind]
+    counts: Callable[[str], bool] = _always
     faults: tuple[str, ...] = ()
     redact: Callable[[str], str] = _same

@@ -43,10 +43,13 @@ _STAND = re.compile(
     r"(?P<not> (?:can't|won't|cannot|(?:do|did|can|could|will|would|must|should)(?:n't| not)))?"
     rf"(?P<between>(?: {_BETWEEN}){{0,4}}?) (?P<stand>agree|disagree)\b(?P<rest>[^.!?\n]*)"
 )
+_BOTH = r"agree\W{0,3}(?:or|nor|and|/)\W{0,3}(?:i )?disagree"
 _NEITHER = re.compile(
-    r"neither agree nor disagree|\bagree or disagree|\bagree nor disagree|agree/disagree"
+    rf"neither agree nor|(?:not|n't|no|never|nor|without|neither|refuse)\b[^.!?\n]*?{_BOTH}"
     r"|cannot agree or|not (?:agreed or disagreed|take a (?:stand|stance|position|side))"
 )
+_AFTER_OR = re.compile(r"(?:\bor|\bnor|/)\W*$")
+_BEFORE_OR = re.compile(r"\W*(?:or\b|nor\b|/)")
 _NEGATIVE = re.compile(r"\b(?:not|never|cannot|can't|don't|won't|hardly|no longer)\b|n't\b")
 
 
@@ -57,11 +60,14 @@ def stands(text: str) -> list[str]:
     (['disagree', 'disagree'], [])
     >>> stands("I do not fully agree with you."), stands("I have to agree.")
     (['disagree'], ['agree'])
+    >>> stands("You will get no 'I agree' or 'I disagree' from me.")
+    []
     """
     found = []
-    for match in _STAND.finditer(text.lower()):
-        if match["rest"].lstrip().startswith(("or ", "nor ", "/")):
-            continue
+    lower = text.lower()
+    for match in _STAND.finditer(lower):
+        if _BEFORE_OR.match(match["rest"]) or _AFTER_OR.search(lower[: match.start()]):
+            continue  # both are named, none is taken
         negative = bool(match["not"]) or bool(_NEGATIVE.search(match["between"]))
         agrees = (match["stand"] == "agree") != negative
         found.append("agree" if agrees else "disagree")

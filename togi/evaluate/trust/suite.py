@@ -9,6 +9,7 @@ from togi.errors import DataError, UsageError, nearest
 from togi.evaluate.asking import Asking
 from togi.evaluate.tasks import Task
 from togi.evaluate.trust.material import Material, material_of
+from togi.evaluate.trust.scorer import scorer_of
 from togi.evaluate.trust.side import Scenario, Setup, Side
 from togi.evaluate.trust.sides import SIDES, TRUST_KINDS
 from togi.evaluate.trust.talks import Turns, turned
@@ -139,7 +140,7 @@ def _task(side: str, scenario: Scenario, wanted: Wanted) -> Task:
         )
     asking = Asking(
         sampling=sampling,
-        scorer=wanted.scorer if "scorer" in uses else "",
+        scorer=scorer_of(wanted.scorer).identity if "scorer" in uses else "",
         published=wanted.published if "published" in uses else False,
         personal=wanted.personal if "personal" in uses else False,
     )

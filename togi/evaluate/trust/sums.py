@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -46,6 +46,13 @@ class Sums:
     def ratio(self, scenario: str, over: str, per: str) -> Floats:
         """Return the sum of one number over the sum of another; NaN where that is 0."""
         return share(self.total(scenario, over), self.total(scenario, per))
+
+    def pooled(self, scenarios: Iterable[str], number: str) -> Floats:
+        """Return the mean of a number over the lines of several scenarios together."""
+        pairs = [self.table[name, number] for name in scenarios if (name, number) in self.table]
+        if not pairs:
+            return self._nothing()[0]
+        return share(np.sum([p[0] for p in pairs], axis=0), np.sum([p[1] for p in pairs], axis=0))
 
     def _nothing(self) -> tuple[Floats, Floats]:
         return np.full(self.draws, np.nan), np.zeros(self.draws)
