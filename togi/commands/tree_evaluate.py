@@ -143,6 +143,45 @@ def evaluate_changes(
     raise typer.Exit(run_changes(asked, models, settings or [], model, seed, given))
 
 
+@evaluate.command("trust", cls=step_help("evaluate.trust"))
+def evaluate_trust(
+    settings: Settings = None,
+    mini: Annotated[
+        bool, typer.Option("--mini", help="togi's own suite: offline, in minutes.")
+    ] = False,
+    data: Annotated[
+        str, typer.Option("--data", help="The published data: their folder, or hub.")
+    ] = "",
+    side: Annotated[
+        list[str] | None, typer.Option("--side", help="Only this side; repeatable.")
+    ] = None,
+    after: Annotated[
+        list[str] | None,
+        typer.Option("--after", help="A tuned model or an adapter's folder; repeatable."),
+    ] = None,
+    before: Annotated[str, typer.Option("--before", help="The model before.")] = "base",
+    limit: Annotated[
+        int | None, typer.Option("--limit", min=1, help="Ask so many units of each scenario.")
+    ] = None,
+    model: Model = DEFAULT_MODEL,
+    out: Out = None,
+    seed: Seed = 0,
+    offline: Offline = False,
+    json_lines: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Ask models the eight sides of trust: what they do to people, and under pressure.
+
+    Prompts and answers may hurt; none is shown here, and in the report they stand behind a click.
+    """
+    from togi.commands.trust import Sides, run_trust
+
+    asked = Sides(mini=mini, data=data, sides=side or [], limit=limit)
+    given = flags(out, offline, None, json_lines, quiet)
+    models = [before, *(after or [])]
+    raise typer.Exit(run_trust(asked, models, settings or [], model, seed, given))
+
+
 @evaluate.command("try")
 def evaluate_try(
     rows: Rows,

@@ -17,6 +17,8 @@ from togi.evaluate.columns import columns
 from togi.evaluate.judge import CHUNK, Model, Opener, answer_all, keys_of, pretty
 from togi.evaluate.ledger import Ledger, Line
 from togi.evaluate.scores import read_scores, score, task_facts
+from togi.evaluate.tasks import Task
+from togi.evaluate.trust.scorer import scorer_of
 from togi.evaluate.trust.scores import described, of_side, side_scores
 from togi.evaluate.trust.side import Side
 from togi.evaluate.trust.sides import SIDES
@@ -91,9 +93,15 @@ def judge_sides(
                 facts[f"{name}/{scenario}"].update(about)
     scenarios = {name: one.scenarios for name, one in planned.items()}
     told = put_together(facts, scenarios, list(models), comparisons, lines, way)
-    whole = {**told, "judged": judged}
+    whole = {**told, "scorers": scorers(tasks), "judged": judged}
     write_text(folder / "scores.json", pretty(whole))
     return whole
+
+
+def scorers(tasks: Sequence[Task]) -> dict[str, Any]:
+    """Return who has scored texts, with what is known of how far each can be trusted."""
+    named = dict.fromkeys(task.asking.scorer for task in tasks if task.asking.scorer)
+    return {name: getattr(scorer_of(name), "about", {}) for name in named}
 
 
 def _checked(source: Model, planned: Mapping[str, Planned]) -> Model:

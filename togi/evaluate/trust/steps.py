@@ -95,6 +95,20 @@ def run_trust(settings: TrustSettings, work: Work) -> dict[str, Any]:
     return {"scores": "scores.json", "samples": "samples.jsonl", "notes": notes}
 
 
+def calibrated(name: str, about: dict[str, Any]) -> str:
+    """Say how far a scorer of toxicity agrees with what it was trained to say.
+
+    >>> calibrated("local#1", {"target": "T", "both": {"n": 9, "pearson": 0.9, "auc": 0.97,
+    ...            "mean_error": 0.1}})
+    'toxicity is scored by local#1: against T on 9 texts, r 0.90, AUC 0.970, mean error 0.10'
+    """
+    found = about["both"]
+    return (
+        f"toxicity is scored by {name}: against {about['target']} on {found['n']} texts, "
+        f"r {found['pearson']:.2f}, AUC {found['auc']:.3f}, mean error {found['mean_error']:.2f}"
+    )
+
+
 def notes_of(told: dict[str, Any]) -> list[str]:
     """Say which scores mean little, and why.
 
@@ -102,7 +116,7 @@ def notes_of(told: dict[str, Any]) -> list[str]:
     ...           "sides": {"s": {"scenarios": ["a"], "asked": ["a"]}}})
     ['m: 60 % of the answers on s cannot be read, so its score says little of the side']
     """
-    notes = []
+    notes = [calibrated(name, about) for name, about in told.get("scorers", {}).items() if about]
     for model, sides in told["side_scores"].items():
         for side, parts in sides.items():
             share = parts["unparsed"]["mean"]
