@@ -33,7 +33,7 @@ def order(n: int, batch: int, steps: int) -> list[int]:
     ]  # fmt: skip
 
 
-def dpo(n: int = 64) -> dict[str, Any]:
+def dpo(n: int = 64, epochs: int = 1) -> dict[str, Any]:
     """Make pairs of mixed length: the real docstring against another function's."""
     found = rows(n)
     others = [found[(i + 17) % len(found)][1] for i in range(len(found))]
@@ -41,13 +41,45 @@ def dpo(n: int = 64) -> dict[str, Any]:
         {"prompt": p, "chosen": c, "rejected": r}
         for (p, c), r in zip(found, others, strict=True)
     ]  # fmt: skip
-    return {"pairs": pairs, "batch": 4, "lr": 1e-4, "beta": 0.1, "order": order(n, 4, n // 4)}
+    return {
+        "pairs": pairs, "batch": 4, "lr": 1e-4, "beta": 0.1, "order": order(n, 4, n // 4),
+        "epochs": epochs,
+    }  # fmt: skip
 
 
-def sft(n: int = 64) -> dict[str, Any]:
+def sft(n: int = 64, epochs: int = 1) -> dict[str, Any]:
     """Make rows of mixed length."""
     found = [{"prompt": p, "completion": c} for p, c in rows(n, skip=3)]
-    return {"rows": found, "batch": 8, "lr": 2e-4, "order": order(n, 8, n // 8)}
+    return {
+        "rows": found, "batch": 8, "lr": 2e-4, "order": order(n, 8, n // 8), "epochs": epochs
+    }  # fmt: skip
+
+
+def kto(n: int = 64) -> dict[str, Any]:
+    """Make thumbs: the real docstring up, another function's down, in turn."""
+    found = rows(n, skip=1)
+    thumbs = [
+        {"prompt": p, "completion": c if i % 2 else found[(i + 17) % n][1], "label": bool(i % 2)}
+        for i, (p, c) in enumerate(found)
+    ]
+    return {"thumbs": thumbs, "batch": 4, "lr": 1e-4, "beta": 0.1, "order": order(n, 4, n // 4)}
+
+
+def reward(n: int = 16) -> dict[str, Any]:
+    """Make rankings of four answers to prompts of about 200 tokens, the real docstring first."""
+    near = [row for row in rows(40 * n, skip=2) if 600 <= len(row[0]) <= 900][:n]
+    others = [c for _, c in rows(4 * n, skip=6)]
+    rankings = [
+        {"prompt": p, "answers": [c, *others[3 * i : 3 * i + 3]]} for i, (p, c) in enumerate(near)
+    ]
+    found = len(rankings)
+    return {"rankings": rankings, "batch": 1, "lr": 1e-4, "order": order(found, 1, found)}
+
+
+def ppo(n: int = 32) -> dict[str, Any]:
+    """Make prompts of at most some 120 tokens."""
+    prompts = [p for p, _ in rows(20 * n, skip=4) if len(p) <= 400][:n]
+    return {"prompts": prompts, "new": 48, "rounds": 2, "passes": 4, "lr": 1e-4, "beta": 0.05}
 
 
 def multiple_choice(tokenizer: Any) -> dict[str, Any]:
@@ -75,7 +107,11 @@ def generate() -> dict[str, Any]:
     return {"prompts": [p for p, _ in rows(32, skip=5)], "long": [p for p, _ in rows(40, skip=2)]}
 
 
-def write(name: str, folder: Path, *, n: int = 64) -> Path:
+ADAPTED = {"dpo": "", "sft": "", "kto": "", "reward": "", "ppo": "", "trunk": "20-29"}
+"""Job -> the layers that its adapter sits in ("" is all)."""
+
+
+def write(name: str, folder: Path, *, n: int = 64, **more: Any) -> Path:
     """Write the job of `n` rows or pairs, with the model and the adapter that both start from."""
     from togi.align.lora import Lora, add_lora, save_adapter
     from togi.lm.catalogue import resolve
@@ -83,16 +119,33 @@ def write(name: str, folder: Path, *, n: int = 64) -> Path:
 
     model = load_local(resolve(MODEL), name=MODEL, say=lambda _: None)
     job = {
-        "dpo": lambda: dpo(n),
-        "sft": lambda: sft(n),
+        "dpo": lambda: dpo(n, **more),
+        "sft": lambda: sft(n, **more),
+        "trunk": lambda: sft(n, **more),
+        "mezo": lambda: sft(n, **more),
+        "kto": lambda: kto(n),
+        "reward": lambda: reward(n),
+        "ppo": lambda: ppo(n),
         "multiple_choice": lambda: multiple_choice(model.tokenizer),
         "generate": generate,
     }[name]()
     job["model"] = str(resolve(MODEL))
-    if name in ("dpo", "sft"):
-        add_lora(model.model, Lora(rank=8, alpha=16), seed=0)
+    if name in ("reward", "ppo"):
+        job["head"] = _head(model.model.config.hidden_size, folder / "head.safetensors")
+    if name in ADAPTED:
+        add_lora(model.model, Lora(rank=8, alpha=16, layers=ADAPTED[name]), seed=0)
         save_adapter(model.model, folder / "adapter", MODEL)
         job["adapter"] = str(folder / "adapter")
     path = folder / f"{name}.json"
     path.write_text(json.dumps(job))
     return path
+
+
+def _head(width: int, path: Path) -> str:
+    """Write a reward head that both sides read."""
+    import torch
+    from safetensors.torch import save_file
+
+    draw = torch.Generator().manual_seed(0)
+    save_file({"weight": torch.randn(1, width, generator=draw) / width**0.5}, path)
+    return str(path)

@@ -21,27 +21,32 @@ def _ids(tokenizer: Any, prompt: str, answer: str) -> tuple[tuple[int, ...], int
     return (*whole, tokenizer.eos_token_id), len(start)
 
 
-def _train(job: dict[str, Any], objective: Any, make: Any, rows: list[Any]) -> dict[str, Any]:
+def _train(
+    job: dict[str, Any], objective: Any, make: Any, rows: list[Any], *, prepare: Any = None,
+    **settings: Any,
+) -> dict[str, Any]:  # fmt: skip
     from togi.align.lora import load_adapter
     from togi.lm.local import load_local
     from togi.train.config import TrainConfig
     from togi.train.loop import train
 
-    local = load_local(Path(job["model"]), dtype=job.get("dtype", "bfloat16"), say=quiet)
+    local = load_local(Path(job["model"]), dtype=job.get("dtype", "auto"), say=quiet)
     began = time.perf_counter()
     load_adapter(local.model, Path(job["adapter"]), trainable=True)
     with tempfile.TemporaryDirectory() as folder:
         items = make(local, rows, Path(folder))
+        if prepare is not None:
+            prepare(local, objective, items, Path(folder))
         config = TrainConfig(
-            epochs=1, batch=job["batch"], lr=job["lr"], schedule="linear", clip=1.0,
-            seed=0, save_every=0,
+            epochs=job.get("epochs", 1), batch=job["batch"], lr=job["lr"], schedule="linear",
+            clip=1.0, seed=0, save_every=0, **settings,
         )  # fmt: skip
         summary = train(local.model, objective, items, config, Path(folder), say=quiet)
         took = time.perf_counter() - began
         lines = (Path(folder) / "metrics.jsonl").read_text().splitlines()
     return {
         "seconds": took,
-        "work": len(rows),
+        "work": len(rows) * job.get("epochs", 1),
         "tokens": summary.tokens,
         "answers": [json.loads(line)["loss"] for line in lines if "loss" in json.loads(line)],
     }
@@ -66,20 +71,119 @@ def dpo(job: dict[str, Any]) -> dict[str, Any]:
     return _train(job, Dpo(beta=job["beta"]), make, job["pairs"])
 
 
-def sft(job: dict[str, Any]) -> dict[str, Any]:
-    """Train on the rows; work is counted in real tokens, padding excluded."""
-    from togi.align.sft import Sft, SftItem
+def _sft_items(local: Any, rows: list[Any], folder: Path) -> list[Any]:
+    from togi.align.sft import SftItem
     from togi.lm.forward import Request
+
+    found = [_ids(local.tokenizer, row["prompt"], row["completion"]) for row in rows]
+    return [SftItem(str(i), Request(*ids)) for i, ids in enumerate(found)]
+
+
+def sft(job: dict[str, Any]) -> dict[str, Any]:
+    """Train on the rows; work is counted in real tokens, padding excluded.
+
+    With `cache_trunk` what lies below the adapted layers is read once, within the time.
+    """
+    from togi.align.sft import Sft
 
     real = []
 
     def make(local: Any, rows: list[Any], folder: Path) -> list[Any]:
-        found = [_ids(local.tokenizer, row["prompt"], row["completion"]) for row in rows]
-        real.append(sum(len(ids) for ids, _ in found))
-        return [SftItem(str(i), Request(*ids)) for i, ids in enumerate(found)]
+        items = _sft_items(local, rows, folder)
+        real.append(sum(len(item.request.ids) for item in items))
+        return items
 
-    result = _train(job, Sft(), make, job["rows"])
-    return {**result, "work": real[0]}
+    def keep(local: Any, objective: Any, items: list[Any], folder: Path) -> None:
+        from togi.align.trunk import with_trunk
+
+        with_trunk(local.model, objective, items, folder / "trunk", say=quiet)
+
+    prepare = keep if job.get("cache_trunk") else None
+    result = _train(job, Sft(), make, job["rows"], prepare=prepare)
+    return {**result, "work": real[0] * job.get("epochs", 1)}
+
+
+def kto(job: dict[str, Any]) -> dict[str, Any]:
+    """Train on thumbs; references of the answers and of the mismatched ones count too."""
+    from togi.align.kto import Kto, kto_items, with_references
+    from togi.rows.types import Feedback
+
+    def make(local: Any, rows: list[Any], folder: Path) -> list[Any]:
+        thumbs = [
+            Feedback(id=str(i), prompt=r["prompt"], response=r["completion"], desirable=r["label"])
+            for i, r in enumerate(rows)
+        ]
+        items, dropped = kto_items(thumbs, _Plain(local.tokenizer))
+        assert not dropped, dropped
+        return with_references(local.model, items, folder, "bench")
+
+    return _train(job, Kto(beta=job["beta"]), make, job["thumbs"])
+
+
+class _Plain:
+    """Renders plain prompts and answers as the peers do: joined, with the end's token."""
+
+    max_tokens = 2048
+
+    def __init__(self, tokenizer: Any) -> None:
+        self.tokenizer = tokenizer
+
+    def examples(self, parts: Any) -> Any:
+        """Yield the ids of prompt and answer."""
+        from types import SimpleNamespace
+
+        for _, prompt, answer in parts:
+            ids, start = _ids(self.tokenizer, prompt, answer)
+            yield SimpleNamespace(prompt_ids=ids[:start], answer_ids=ids[start:])
+
+
+def reward(job: dict[str, Any]) -> dict[str, Any]:
+    """Train a reward model on rankings of four; the prompt is read once for all."""
+    from safetensors.torch import load_file
+
+    from togi.align.reward import HEAD, RankItem, Reward, put_head
+
+    def make(local: Any, rows: list[Any], folder: Path) -> list[Any]:
+        put_head(local.model, HEAD, load_file(job["head"])["weight"], trainable=True)
+        items = []
+        for i, row in enumerate(rows):
+            sides = [_ids(local.tokenizer, row["prompt"], answer) for answer in row["answers"]]
+            items.append(RankItem(str(i), tuple(ids for ids, _ in sides), sides[0][1]))
+        return items
+
+    return _train(job, Reward(), make, job["rankings"], micro_tokens=2048)
+
+
+def mezo(job: dict[str, Any]) -> dict[str, Any]:
+    """Make MeZO steps on all weights, or on an adapter's where the job names one."""
+    from togi.align.lora import load_adapter
+    from togi.align.mezo import Mezo, MezoUpdater
+    from togi.align.sft import Sft
+    from togi.lm.local import load_local
+    from togi.train.config import TrainConfig
+    from togi.train.loop import train
+
+    local = load_local(Path(job["model"]), dtype=job.get("dtype", "auto"), say=quiet)
+    if job.get("adapter"):
+        load_adapter(local.model, Path(job["adapter"]), trainable=True)
+    else:
+        local.model.requires_grad_(True)
+    own = Mezo(eps=job["eps"], draw=job["draw"])
+    items = _sft_items(local, job["rows"], Path())
+    config = TrainConfig(
+        steps=job["steps"], batch=job["batch"], lr=job["lr"], schedule="constant", clip=0,
+        seed=0, save_every=0, micro_tokens=job.get("micro_tokens", 4096),
+    )  # fmt: skip
+
+    def make(module: Any, folder: Path) -> Any:
+        return MezoUpdater(module, folder, config=config, settings=own)
+
+    with tempfile.TemporaryDirectory() as folder:
+        train(local.model, Sft(), items, config, Path(folder), updater=make, say=quiet)
+        lines = [json.loads(x) for x in (Path(folder) / "metrics.jsonl").read_text().splitlines()]
+    told = [line for line in lines if "loss" in line]
+    took = told[-1]["seconds"] - told[0]["seconds"]  # the first step warms up, on both sides
+    return {"seconds": took, "work": len(told) - 1, "answers": [line["loss"] for line in told]}
 
 
 def multiple_choice(job: dict[str, Any]) -> dict[str, Any]:
@@ -102,7 +206,7 @@ def generate(job: dict[str, Any]) -> dict[str, Any]:
     from togi.lm.generate import generate as draw
     from togi.lm.local import load_local
 
-    local = load_local(Path(job["model"]), dtype=job["dtype"], say=quiet)
+    local = load_local(Path(job["model"]), dtype=job.get("dtype", "auto"), say=quiet)
     prompts = [tuple(ids) for ids in job["ids"]]
     settings = {"n": job["n"], "max_tokens": job["new"]}
     draw(local.model, local.tokenizer, prompts[:2], Sampling(max_tokens=4), frozenset())

@@ -31,7 +31,7 @@ def _common(job: dict[str, Any], folder: str) -> dict[str, Any]:
         "output_dir": folder,
         "per_device_train_batch_size": job["micro"],
         "gradient_accumulation_steps": job["batch"] // job["micro"],
-        "num_train_epochs": 1,
+        "num_train_epochs": job.get("epochs", 1),
         "learning_rate": job["lr"],
         "lr_scheduler_type": "linear",
         "max_grad_norm": 1.0,
@@ -67,7 +67,149 @@ def dpo(job: dict[str, Any]) -> dict[str, Any]:
         trainer.train()
         took = time.perf_counter() - began
     losses = [entry["loss"] for entry in trainer.state.log_history if "loss" in entry]
+    return {"seconds": took, "work": len(data) * job.get("epochs", 1), "answers": losses}
+
+
+def kto(job: dict[str, Any]) -> dict[str, Any]:
+    """TRL's KTO; it takes the mismatched answers from within each batch."""
+    from datasets import Dataset
+    from trl import KTOConfig, KTOTrainer
+
+    model, tokenizer = _model(job)
+    data = Dataset.from_list([job["thumbs"][i] for i in job["order"]])
+    with tempfile.TemporaryDirectory() as folder:
+        began = time.perf_counter()
+        config = KTOConfig(
+            **_common(job, folder), beta=job["beta"],
+            precompute_ref_log_probs=job["precompute"],
+        )  # fmt: skip
+        trainer = KTOTrainer(
+            model=model, args=config, train_dataset=data, processing_class=tokenizer
+        )
+        trainer.train()
+        took = time.perf_counter() - began
+    losses = [entry["loss"] for entry in trainer.state.log_history if "loss" in entry]
     return {"seconds": took, "work": len(data), "answers": losses}
+
+
+def reward(job: dict[str, Any]) -> dict[str, Any]:
+    """TRL's reward trainer: a ranking of four answers is six pairs, one step."""
+    from datasets import Dataset
+    from trl import RewardConfig, RewardTrainer
+
+    model, tokenizer = _classifier(job)
+    end = tokenizer.eos_token_id
+
+    def ids(prompt: str, answer: str) -> list[int]:
+        return [*tokenizer(prompt + answer, add_special_tokens=False)["input_ids"], end]
+
+    pairs = []
+    for place in job["order"]:
+        row = job["rankings"][place]
+        sides = [ids(row["prompt"], answer) for answer in row["answers"]]
+        pairs += [
+            {"chosen_ids": sides[i], "rejected_ids": sides[j]}
+            for i in range(len(sides)) for j in range(i + 1, len(sides))
+        ]  # fmt: skip
+    each = len(pairs) // len(job["order"])
+    with tempfile.TemporaryDirectory() as folder:
+        began = time.perf_counter()
+        config = RewardConfig(**_common({**job, "batch": each}, folder))
+        trainer = RewardTrainer(
+            model, args=config, train_dataset=Dataset.from_list(pairs), processing_class=tokenizer
+        )
+        trainer.train()
+        took = time.perf_counter() - began
+    losses = [entry["loss"] for entry in trainer.state.log_history if "loss" in entry]
+    return {"seconds": took, "work": len(job["order"]), "answers": losses}
+
+
+def _classifier(job: dict[str, Any], *, adapter: bool = True) -> tuple[Any, Any]:
+    """Open the model with a reward head; adapter and head are trained."""
+    import torch
+    from safetensors.torch import load_file
+    from transformers import AutoModelForSequenceClassification, AutoTokenizer
+
+    dtype = {"bfloat16": torch.bfloat16, "float32": torch.float32}[job.get("dtype", "float32")]
+    if job.get("matmul"):
+        torch.set_float32_matmul_precision(job["matmul"])
+    model = AutoModelForSequenceClassification.from_pretrained(
+        job["model"], num_labels=1, dtype=dtype
+    )
+    tokenizer = AutoTokenizer.from_pretrained(job["model"])
+    model.config.pad_token_id = tokenizer.pad_token_id
+    with torch.no_grad():
+        model.score.weight.copy_(load_file(job["head"])["weight"])
+    if adapter:
+        from peft import PeftModel
+
+        model = PeftModel.from_pretrained(model, job["adapter"], is_trainable=True)
+        for name, weight in model.named_parameters():
+            if name.endswith("score.weight"):
+                weight.requires_grad_(True)
+    return model, tokenizer
+
+
+def mezo(job: dict[str, Any]) -> dict[str, Any]:
+    """MeZO's step as its authors' trainer makes it: each weight perturbed in place, four times."""
+    import torch
+
+    model, tokenizer = _model(job, adapter=False)
+    named = [(n, p) for n, p in model.named_parameters() if p.requires_grad]
+    eps, lr, batch = job["eps"], job["lr"], job["batch"]
+
+    def move(seed: int, scale: float) -> None:
+        torch.manual_seed(seed)
+        for _, weight in named:
+            z = torch.normal(
+                mean=0, std=1, size=weight.data.size(), device=weight.device, dtype=weight.dtype
+            )
+            weight.data = weight.data + scale * z
+
+    losses, seconds = [], []
+    with torch.inference_mode():
+        for step in range(job["steps"]):
+            began = time.perf_counter()
+            order = job["order"]
+            rows = [job["rows"][order[(step * batch + i) % len(order)]] for i in range(batch)]
+            inputs = _padded(tokenizer, rows)
+            move(step, eps)
+            above = float(model(**inputs).loss)
+            move(step, -2 * eps)
+            below = float(model(**inputs).loss)
+            move(step, eps)
+            move(step, -lr * (above - below) / (2 * eps))
+            losses.append((above + below) / 2)
+            seconds.append(time.perf_counter() - began)
+    return {"seconds": sum(seconds[1:]), "work": len(seconds) - 1, "answers": losses}
+
+
+def _padded(tokenizer: Any, rows: list[Any]) -> dict[str, Any]:
+    """Return one padded batch whose loss lies on the completions."""
+    import torch
+
+    found = []
+    for row in rows:
+        start = len(tokenizer(row["prompt"], add_special_tokens=False)["input_ids"])
+        ids = tokenizer(row["prompt"] + row["completion"], add_special_tokens=False)["input_ids"]
+        found.append((start, [*ids, tokenizer.eos_token_id]))
+    longest = max(len(ids) for _, ids in found)
+    pads = [(0, longest - len(ids)) for _, ids in found]
+    pad = torch.nn.functional.pad
+    ids, mask, labels = (
+        torch.stack(
+            [
+                pad(torch.tensor(row), room, value=fill)
+                for row, room in zip(rows_, pads, strict=True)
+            ]
+        )
+        for rows_, fill in (
+            ([ids for _, ids in found], 0),
+            ([[1] * len(ids) for _, ids in found], 0),
+            ([[-100] * start + ids[start:] for start, ids in found], -100),
+        )
+    )
+    return {"input_ids": ids, "attention_mask": mask, "labels": labels}
 
 
 def sft(job: dict[str, Any]) -> dict[str, Any]:
@@ -79,13 +221,16 @@ def sft(job: dict[str, Any]) -> dict[str, Any]:
     data = Dataset.from_list([job["rows"][i] for i in job["order"]])
     with tempfile.TemporaryDirectory() as folder:
         began = time.perf_counter()
-        config = SFTConfig(**_common(job, folder), packing=False, completion_only_loss=True)
+        packing = bool(job.get("packing"))
+        common = {**_common(job, folder), **({"max_length": 1024} if packing else {})}
+        config = SFTConfig(**common, packing=packing, completion_only_loss=True)
         trainer = SFTTrainer(
             model=model, args=config, train_dataset=data, processing_class=tokenizer
         )
         trainer.train()
         took = time.perf_counter() - began
         real = sum(len(row["input_ids"]) for row in trainer.train_dataset)
+        real *= job.get("epochs", 1)
     losses = [entry["loss"] for entry in trainer.state.log_history if "loss" in entry]
     return {"seconds": took, "work": real, "answers": losses}
 

@@ -1,4 +1,4 @@
-"""Generation: togi beside transformers' `generate`, bfloat16.
+"""Generation: togi beside transformers' `generate`, each in the dtype that is faster here.
 
 `python -m bench.generate` writes two results: `generate` (32 prompts of mixed length, 64 new
 tokens each) and `generate_shared` (4 prompts of 500 tokens, 8 samples of 64 tokens each).
@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from bench import _jobs, _paired
-from bench.dpo import sides
+from bench._sweep import DTYPES, sides
 
 NEW = 64
 
@@ -27,7 +27,7 @@ def jobs(folder: Path) -> dict[str, dict[str, Any]]:
     tokenizer = AutoTokenizer.from_pretrained(job["model"])
     encode = lambda texts: tokenizer(texts, add_special_tokens=False)["input_ids"]  # noqa: E731
     long = [i for ids in encode(job["long"]) for i in ids]
-    common = {"model": job["model"], "dtype": "bfloat16", "new": NEW}
+    common = {"model": job["model"], "new": NEW}
     return {
         "generate": common | {"ids": encode(job["prompts"]), "n": 1},
         "generate_shared": common | {"ids": [long[500 * i :][:500] for i in range(4)], "n": 8},
@@ -45,16 +45,22 @@ def agreement(ours: dict[str, Any], peer: dict[str, Any]) -> dict[str, Any]:
 def main(repetitions: int) -> None:
     """Measure new tokens a second."""
     about = {
-        "generate": "32 prompts of mixed length, 64 new tokens, sampling, bf16",
-        "generate_shared": "4 prompts of 500 tokens, 8 samples of 64 tokens each, bf16",
+        "generate": "32 prompts of mixed length, 64 new tokens, sampling",
+        "generate_shared": "4 prompts of 500 tokens, 8 samples of 64 tokens each",
     }
     with tempfile.TemporaryDirectory(prefix="togi-bench-") as name:
-        for bench, job in jobs(Path(name)).items():
-            file = Path(name) / "job.json"
-            file.write_text(json.dumps(job))
+        folder = Path(name)
+        for bench, job in jobs(folder).items():
+            rates = {}
+            for settings in DTYPES:
+                argv = sides("generate", job, folder, dict(settings))[1]
+                rates[json.dumps(settings)] = _paired.run(argv).value
+                print(f"  peer at {settings}: {rates[json.dumps(settings)]:.4g}", flush=True)
+            peer = json.loads(max(rates, key=lambda key: rates[key]))
             _paired.compare(
-                bench, "tokens/s", *sides("generate", file), repetitions=repetitions,
-                agreement=agreement, about=about[bench],
+                bench, "tokens/s", *sides("generate", job, folder, peer), repetitions=repetitions,
+                agreement=agreement,
+                about=f"{about[bench]}; transformers in {' '.join(peer.values())}, its fastest",
             )  # fmt: skip
 
 

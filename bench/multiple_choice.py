@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from bench import _jobs, _paired
-from bench.dpo import HERE
+from bench._sweep import HERE
 
 PEER_ITEMS = 10
 CLOSE = 1e-3

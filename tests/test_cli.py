@@ -164,7 +164,9 @@ def test_debug_may_stand_anywhere(call: Any):
 
 def test_recipes_are_listed_shown_copied_and_described(call: Any, tmp_path: Path):
     _, listed, _ = call("recipes", "list")
-    assert [line.split()[0] for line in listed.splitlines()] == ["own-data", "quickstart", "raters"]
+    assert [line.split()[0] for line in listed.splitlines()] == [
+        "lima", "own-data", "quickstart", "raters",
+    ]  # fmt: skip
     _, shown, _ = call("recipes", "show", "quickstart")
     target = tmp_path / "mine.yaml"
     assert call("recipes", "copy", "quickstart", str(target))[1].strip() == str(target)
@@ -192,7 +194,8 @@ def ran(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
 def test_a_command_of_one_step_is_a_recipe(call: Any, ran: list[dict[str, Any]]):
     code, _, _ = call("align", "dpo", "pairs.jsonl", "lr=1e-4", "lora.rank=2", "--seed", "7")
     assert code == 3
-    rows, dpo = ran[0]["steps"]
+    rows, dpo, changes = ran[0]["steps"]
+    assert (changes["use"], list(changes["models"])) == ("evaluate.changes", ["base", "dpo"])
     assert (ran[0]["name"], ran[0]["seed"], ran[0]["model"]) == ("dpo", 7, "smollm2-135m")
     assert rows["source"] == "pairs.jsonl"
     assert (dpo["rows"], dpo["lr"], dpo["lora"]["rank"]) == ("rows", 1e-4, 2)

@@ -9,6 +9,7 @@ from io import StringIO
 from pathlib import Path
 from typing import Any
 
+import lima_toys
 import pytest
 import saved_toys
 
@@ -51,6 +52,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
         for n in range(20)
     ]  # fmt: skip
     pairs = [{"prompt": f"Say {n}", "chosen": f"number {n}", "rejected": "no"} for n in range(12)]
+    lima_toys.several_sites(folder / "forum", {"cooking": 40, "travel": 12}, paragraphs=(1, 3))
     for name, rows in (("chats", talks), ("pairs", pairs)):
         (folder / f"{name}.jsonl").write_text("\n".join(map(json.dumps, rows)))
     return folder
@@ -75,6 +77,8 @@ def quickstart(place: Path) -> Recipe:
         "steps.judge.tasks.1.sampling.max_tokens=8",
         "steps.judge.tasks.2.limit=3",
         "steps.judge.tasks.3.limit=4",
+        "steps.changes.limit=3",
+        "steps.changes.max_tokens=8",
     ]
     return load_recipe(find_recipe("quickstart"), STEPS, words)
 
@@ -89,6 +93,24 @@ def own_data(place: Path) -> Recipe:
         "steps.judge.tasks.2.limit=4",
     ]
     return load_recipe(find_recipe("own-data"), STEPS, words)
+
+
+def lima(place: Path) -> Recipe:
+    words = [
+        f"model={place / 'model'}",
+        f"steps.lima.source={place / 'forum'}",
+        "steps.lima.k=24",
+        "steps.lima.min_characters=300",
+        "steps.lima.max_tokens=900",
+        "steps.split.fraction=0.25",
+        "steps.sft.epochs=0.5",
+        "steps.sft.batch=4",
+        "steps.sft.judge_every=2",
+        "steps.sft.max_tokens=1024",
+        "steps.judge.tasks.1.limit=3",
+        "steps.judge.tasks.2.limit=4",
+    ]
+    return load_recipe(find_recipe("lima"), STEPS, words)
 
 
 @pytest.fixture
@@ -120,7 +142,7 @@ def answers(folder: Path) -> dict[str, str]:
 
 
 def test_each_bundled_recipe_is_tested_here():
-    assert set(bundled()) == {"quickstart", "own-data", "raters"}
+    assert set(bundled()) == {"quickstart", "own-data", "raters", "lima"}
 
 
 @pytest.mark.usefixtures("no_network")
@@ -138,7 +160,7 @@ def test_offline_runs_with_the_network_cut_and_the_same_recipe_and_seed_give_the
     assert found == answers(tmp_path / "b")
     assert first.verdict == second.verdict
     notes = json.loads((tmp_path / "a" / "run.json").read_text())
-    assert [step["status"] for step in notes["steps"]] == ["done"] * 12
+    assert [step["status"] for step in notes["steps"]] == ["done"] * 13
 
 
 @pytest.mark.usefixtures("no_network")
@@ -170,17 +192,40 @@ def test_raters_recipe_puts_a_model_beside_people(place: Path, tmp_path: Path):
     assert "base against the raters" in outcome.report.read_text(encoding="utf-8")
 
 
+def test_lima_curates_a_forum_tunes_judges_and_decides(place: Path, tmp_path: Path):
+    first = go(lima(place), tmp_path / "run")
+    assert first.verdict is not None
+    assert first.verdict["decision"] in {"accept", "reject", "cannot tell"}
+    assert first.report is not None
+    page = first.report.read_text(encoding="utf-8")
+    assert "lima: what each rule let through" in page
+    assert "not the best answer of its question" in page
+    (told,) = (tmp_path / "run").glob("steps/lima-*/curation.json")
+    curation = json.loads(told.read_text())
+    assert (curation["k"], curation["kind"]) == (24, "stack_exchange")
+
+
 @pytest.mark.usefixtures("no_network")
 def test_a_dry_run_shows_plan_sample_mask_and_cost_and_leaves_nothing(place: Path, tmp_path: Path):
     out = StringIO()
     dry_run(quickstart(place), tmp_path / "run", STEPS, Voice("plain", out))
     said = out.getvalue()
-    assert said.count("would run") == 12
+    assert said.count("would run") == 13
     assert "⟦" in said
     assert "<|im_end|>⟧" in said  # the end-of-turn token carries loss
     assert "% of them trained" in said
     for step in ("sft-random", "sft-dsir", "dpo"):
         assert f"forecast of '{step}'" in said
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.usefixtures("no_network")
+def test_a_dry_run_forecasts_only_what_it_has_rows_for(place: Path, tmp_path: Path):
+    out = StringIO()
+    dry_run(lima(place), tmp_path / "run", STEPS, Voice("plain", out))
+    said = out.getvalue()
+    assert said.count("would run") == 5
+    assert "no forecast of 'sft': its rows depend on steps that are not done yet" in said
     assert not (tmp_path / "run").exists()
 
 

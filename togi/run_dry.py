@@ -129,6 +129,8 @@ class Rows:
                 absent[key] = None
             elif file := self.file(ref):
                 inputs.setdefault(name, {})[output or "rows"] = str(self._fitting(item, file))
+            else:
+                absent[key] = None
         return settings.model_copy(update=absent), inputs
 
     def _fitting(self, item: PlannedStep, file: Path) -> Path:
@@ -238,6 +240,10 @@ def _say_forecasts(recipe: Recipe, tuned: list[PlannedStep], rows: Rows, voice: 
         if measure is None or item.step.use == "align.pairs":
             continue
         settings, inputs = rows.inputs(item.step.settings)
+        if getattr(settings, "rows", "") is None:
+            name = item.step.name
+            voice.line(f"no forecast of '{name}': its rows depend on steps that are not done yet")
+            continue
         pointing = {str(loc[0]) for loc, _ in refs(item.step.settings)}
         same = item.step.use + settings.model_dump_json(exclude=pointing)
         if same not in known:

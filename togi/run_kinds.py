@@ -24,7 +24,9 @@ STEPS: dict[str, StepKind] = {
     "data.compare": StepKind(
         "togi.data.compare", "CompareSettings", "run_compare", outputs=("compare", "table")
     ),
-    "data.lima": StepKind("togi.data.lima_steps", "LimaSettings", "run_lima", outputs=_CURATED),
+    "data.lima": StepKind(
+        "togi.data.lima_steps", "LimaSettings", "run_lima", outputs=_CURATED, model=True
+    ),
     "data.scaling": StepKind(
         "togi.data.law_steps",
         "ScalingSettings",
@@ -48,7 +50,7 @@ STEPS: dict[str, StepKind] = {
         )
     },
     "align.pairs": StepKind(
-        "togi.align.steps", "PairsSettings", "run_pairs", outputs=_ROWS, model=True
+        "togi.align.pairs_step", "PairsSettings", "run_pairs", outputs=_ROWS, model=True
     ),
     "align.adapter": StepKind(
         "togi.align.given", "AdapterSettings", "run_adapter", outputs=("adapter",)

@@ -15,13 +15,22 @@ from safetensors.torch import load_file
 from saved_toys import llama, quiet, save
 
 from togi.align.dpo import Dpo
+from togi.align.pairs_step import run_pairs
 from togi.align.settings import DpoSettings, PairsSettings, SftSettings
 from togi.align.sft import Sft
-from togi.align.steps import forecast, run_pairs, run_train
+from togi.align.steps import forecast, run_train
 from togi.align.tuned import open_tuned
 from togi.errors import DataError, RecipeError, Stopped, UsageError
 from togi.rows.read import read_rows
-from togi.rows.types import Document, Example, Message, Preference
+from togi.rows.types import (
+    Document,
+    Example,
+    Feedback,
+    Message,
+    Preference,
+    Ranking,
+    Sample,
+)
 from togi.rows.write import write_rows
 from togi.step import Work
 from togi.train.metrics import read_metrics
@@ -41,6 +50,7 @@ PAIRS = [
     Preference(id=f"p{i}", prompt=ask(i), chosen=f"It is {i}.", rejected="No" + " no" * (i % 4))
     for i in range(12)
 ]
+QUESTIONS = [Sample(id="q", input="What?", target="That.")]
 LONG = Example(id="long", prompt=ask(1), response="far " * 200)
 
 
@@ -299,8 +309,8 @@ def test_no_row_is_longer_than_the_models_positions(work):
 def test_rows_of_the_wrong_kind_are_refused(work):
     with pytest.raises(DataError, match="DPO learns from pairs of answers"):
         run_train(dpo(), work("dpo", EXAMPLES))
-    with pytest.raises(DataError, match=r"SFT learns from responses.*align\.dpo"):
-        run_train(sft(), work("sft", PAIRS))
+    with pytest.raises(DataError, match=r"SFT learns from responses.*rankings, thumbs"):
+        run_train(sft(), work("sft", QUESTIONS))
     with pytest.raises(DataError, match="no rows with prompt and response"):
         run_pairs(PairsSettings(rows="data"), work("pairs", PAIRS))
 
@@ -372,3 +382,39 @@ def test_the_forecast_measures_and_leaves_nothing_behind(work, settings, rows):
     assert found["memory_mb"] > 100
     assert found["tokens_mean"] <= found["tokens_max"] < 256
     assert list(place.folder.iterdir()) == []
+
+
+def test_a_reward_makes_pairs_of_the_best_and_the_worst_answer(work):
+    place = work("pairs", PAIRS)
+    given = {"reward": "brevity", "n": 6, "max_tokens": 8, "unfinished": "keep"}
+    outputs = run_pairs(pairs(limit=None, **given), place)
+    rows = list(read_rows(str(place.folder / outputs["rows"])))
+    assert len(rows) == outputs["n"] > 0
+    for row in rows:
+        assert len(row.chosen) < len(row.rejected)
+        assert row.metadata["reward_chosen"] == pytest.approx(-len(row.chosen) / 100)
+    told = json.loads((place.folder / "rows.json").read_text())
+    assert told["understood"].endswith("best against worst of the model's own")
+    assert outputs["n"] + sum(told["dropped"].values()) == len(PAIRS)
+
+
+def test_pairs_by_a_reward_need_two_answers_and_one_source(work):
+    with pytest.raises(UsageError, match="a best and a worst answer need two"):
+        run_pairs(pairs(reward="brevity", n=1), work("pairs"))
+    with pytest.raises(UsageError, match="no such reward"):
+        run_pairs(pairs(reward="brevty"), work("pairs"))
+    with pytest.raises(UsageError, match="one of reward and reward_model"):
+        run_pairs(pairs(reward="brevity", reward_model="data"), work("pairs"))
+
+
+def test_sft_learns_the_better_answers_of_any_rows(work):
+    rows = [
+        PAIRS[0],
+        Ranking(id="r", prompt=ask(1), responses=("best", "worse", "worst")),
+        Feedback(id="up", prompt=ask(2), response="good", desirable=True),
+        Feedback(id="down", prompt=ask(2), response="bad", desirable=False),
+    ]
+    place = work("sft", rows)
+    assert run_train(sft(steps=1), place)["rows"] == 3
+    told = json.loads((place.folder / "train.json").read_text())
+    assert told["dropped"] == {"a thumb down": 1}

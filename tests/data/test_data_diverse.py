@@ -79,7 +79,7 @@ def naive(some: Points, k: int) -> list[int]:
     while len(picked) < k:
         best = coverage(some, picked)
         gains = [
-            -1.0 if place in picked else float(np.maximum(some.similarity(place) - best, 0).sum())
+            -1.0 if place in picked else np.maximum(some.similarity(place) - best, 0).sum().round(4)
             for place in range(len(some))
         ]
         picked.append(int(np.argmax(gains)))

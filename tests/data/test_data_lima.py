@@ -124,7 +124,7 @@ def test_a_body_of_some_characters_can_be_allowed() -> None:
 
 @pytest.mark.parametrize(
     "title",
-    ["How do I peel garlic quickly?", "What is the boiling point of water", "Salt in water: why so?",
+    ["How do I peel garlic quickly?", "What is the boiling point of water", "Salt in it: why so?",
      "Wie lange kocht ein Ei?", "Can I freeze cooked rice"],
 )  # fmt: skip
 def test_a_title_that_is_a_question_by_itself_stays(title: str) -> None:
@@ -143,7 +143,7 @@ def test_a_title_that_points_elsewhere_or_asks_nothing_goes(title: str) -> None:
 FIRST = [
     "I think so.", "Well, I'd say", "Yes, I’ve seen it", "you and I.", "my dog", "My dog barks",
     "do it myself", "what I do", "I, personally,", "so do I", '"A" is what I said',
-    "costs $5 and I paid $10", "I (as a user) think", "the type I use", "- I like it", "> quoted\nI",
+    "costs $5 and I paid $10", "I (as a user) think", "the type I use", "- I like it", "> q\nI",
 ]  # fmt: skip
 NOT_FIRST = [
     "I/O", "read/write I/O errors", "for i in x", "`I`", "``a`I`` b", "> I said it",
@@ -151,7 +151,7 @@ NOT_FIRST = [
     "J. I. Smith", "I. Newton", 'the "I came, I saw" line', "“I am” is said", "„Ich bin I“",
     "$I$ is large", "$$I = 3$$", "\\(I\\)", "I = U/R", "(I)", "I. Bread\nII. Butter", "my.cnf",
     "/my/path", "my_var", "@my", "I-beam", "I+1", "Charles I of England", "Henry I",
-    "```\nI am\nmy\n```", "```python\nI = 3  # never closed", "user@my-site.com", "I2C", "AI", "iPhone",
+    "```\nI am\nmy\n```", "```python\nI = 3  # never closed", "user@my-site.com", "I2C", "AI",
 ]  # fmt: skip
 
 
@@ -235,4 +235,5 @@ def test_the_funnel_adds_up_and_names_what_binds() -> None:
     assert funnel.binding() == ("score", "low", 9, False)
     funnel.alone["length"] = 2
     assert funnel.binding() == ("length", "short", 2, True)
-    assert Funnel(["a"]).binding() is None
+    assert funnel.most() == ("score", "low", 9)
+    assert Funnel(["a"]).binding() is Funnel(["a"]).most() is None

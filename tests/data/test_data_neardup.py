@@ -1,4 +1,4 @@
-"""Near-duplicates: MinHash against exact Jaccard, nothing kept twice, nothing dropped for nothing."""
+"""Near-duplicates: MinHash against exact Jaccard, nothing kept twice, nothing lost for nothing."""
 
 from __future__ import annotations
 

@@ -89,7 +89,7 @@ LAYOUTS = {
     "indented and broken": lambda text: text.replace(' Score="', '\n    Score="'),
     "single quotes": lambda text: text.replace('PostTypeId="2"', "PostTypeId='2'"),
     "closed apart": lambda text: text.replace(" />", "></row>"),
-    "score behind": lambda text: text.replace(' Score="12"', "").replace(" Tags=", ' Score="12" Tags='),
+    "score behind": lambda text: text.replace(' Score="12"', "").replace(" Ta", ' Score="12" Ta'),
     "no mark": lambda text: text.lstrip("﻿"),
     "comment": lambda text: text.replace("<posts>\n", "<posts>\n<!-- a > b -->\n"),
 }  # fmt: skip
@@ -238,11 +238,12 @@ def test_what_is_no_dump_is_told(text: bytes, told: str, tmp_path: Path) -> None
 def test_whatever_is_written_over_a_dump_it_is_read_or_told(tmp_path_factory, noise, at) -> None:
     text = posts([question(1, "Why?"), answer(2, 1, "<p>a</p>"), answer(3, 9, "b")]).encode()
     path = write(tmp_path_factory.mktemp("noise"), text[:at] + noise + text[at + len(noise) :])
+    found: list[object] = []
     try:
-        for one in dump(path, limits=Limits(score=None, least=0), on_bad="skip").entries():
-            assert isinstance(one, Entry | Left)
+        found.extend(dump(path, limits=Limits(score=None, least=0), on_bad="skip").entries())
     except DataError as error:
-        assert error.where
+        found.append(error.where)
+    assert all(isinstance(one, Entry | Left | str) and one for one in found)
 
 
 def test_the_best_answer_is_taken_and_every_other_one_counted(tmp_path: Path) -> None:
@@ -305,7 +306,7 @@ def test_a_site_that_the_path_does_not_say_has_no_address(tmp_path: Path) -> Non
 def test_names_of_sites_and_licences_by_date() -> None:
     names = {"a/english.stackexchange.com-Posts.xml": "english.stackexchange.com",
              "superuser/Posts.xml.gz": "superuser.com",
-             "x/math.stackexchange.com.7z-posts/Posts.xml": "math.stackexchange.com.7z"}  # fmt: skip
+             "x/math.stackexchange.com-posts/Posts.xml": "math.stackexchange.com"}  # fmt: skip
     assert {name: site_of(Path(name)) for name in names} == names
     dates = {"2010-01-01": "2.5", "2011-04-08": "3.0", "2018-05-02": "4.0"}
     for date, version in dates.items():

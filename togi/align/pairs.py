@@ -1,12 +1,16 @@
-"""Pairs from the model itself: the real response is chosen, the model's own answer rejected."""
+"""Pairs from the model itself: real response against own answer, or own best against own worst."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
-from togi.lm.base import LanguageModel, Sampling
-from togi.rows.types import Example, Preference
+from togi.align.rewards import Answer
+from togi.lm.base import Generated, LanguageModel, Sampling
+from togi.rows.types import Example, Preference, Prompt
+
+Scored = Callable[[Sequence[Answer]], Sequence[float]]
 
 
 def make_pairs(
@@ -45,6 +49,58 @@ def make_pairs(
                 )
             )
     return pairs, dropped
+
+
+def ranked_pairs(
+    model: LanguageModel, asked: Sequence[tuple[str, Prompt, dict[str, Any]]], sampling: Sampling,
+    score: Scored, *, unfinished: str = "drop",
+) -> tuple[list[Preference], Counter[str]]:  # fmt: skip
+    """Draw answers, score them, and pair each prompt's best with its worst.
+
+    Args:
+        model: who answers.
+        asked: id, prompt and metadata of each row.
+        sampling: how answers are drawn; `n` at least 2.
+        score: gives each answer a reward.
+        unfinished: "drop" leaves out answers cut off by `max_tokens`.
+
+    Returns:
+        the pairs in the rows' order, both rewards in their metadata, and counts by reason of
+        the prompts without a pair.
+    """
+    dropped: Counter[str] = Counter()
+    drawn = model.generate([prompt for _, prompt, _ in asked], sampling)
+    groups = [
+        [
+            Answer(id=f"{id}#{n}", prompt=prompt, text=text, ids=(), start=0, metadata=metadata)
+            for n, text in enumerate(_distinct(answers, keep_cut=unfinished == "keep"))
+        ]
+        for (id, prompt, metadata), answers in zip(asked, drawn, strict=True)
+    ]
+    rewards = iter(score([answer for group in groups for answer in group]))
+    pairs: list[Preference] = []
+    for (id, prompt, metadata), group in zip(asked, groups, strict=True):
+        ranked = sorted(((next(rewards), a) for a in group), key=lambda one: -one[0])
+        if len(ranked) < 2 or ranked[0][0] == ranked[-1][0]:
+            dropped["fewer than two answers" if len(ranked) < 2 else "equal rewards"] += 1
+            continue
+        (best, chosen), (worst, rejected) = ranked[0], ranked[-1]
+        pairs.append(
+            Preference(
+                id=id, prompt=prompt, chosen=chosen.text, rejected=rejected.text,
+                metadata={**metadata, "reward_chosen": best, "reward_rejected": worst},
+            )
+        )  # fmt: skip
+    return pairs, dropped
+
+
+def _distinct(answers: Sequence[Generated], *, keep_cut: bool) -> Iterator[str]:
+    seen: set[str] = set()
+    for answer in answers:
+        text = answer.text.strip()
+        if text and text not in seen and (keep_cut or answer.finish != "length"):
+            seen.add(text)
+            yield text
 
 
 def _unfit(text: str, real: str, seen: set[str], *, cut: bool) -> str:

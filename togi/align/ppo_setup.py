@@ -11,9 +11,10 @@ from typing import Any
 from togi.align.opening import start_of
 from togi.align.ppo import PpoItem
 from togi.align.rewards import QUESTION, FunctionReward, JudgeReward, RewardSource, SimpleReward
-from togi.align.settings import PpoStepSettings
+from togi.align.settings import PairsSettings, PpoStepSettings
 from togi.errors import UsageError
-from togi.rows.types import Document, Prompt, Sample
+from togi.rows.texts import prompt_of
+from togi.rows.types import Prompt
 from togi.step import Work
 
 REFERENCE = "reference"
@@ -40,26 +41,29 @@ def ppo_items(rows: Iterable[Any], renderer: Any) -> tuple[list[PpoItem], Counte
     return items, dropped
 
 
-def prompt_of(row: Any) -> Prompt:
-    """Return what a row asks: its prompt, its question, or its text."""
-    if isinstance(row, Sample):
-        return row.input
-    return row.text if isinstance(row, Document) else row.prompt
-
-
 def reward_for(settings: PpoStepSettings, work: Work, model: Any) -> RewardSource:
     """Open the source of rewards that the settings name.
 
     Raises:
         UsageError: none or two are named.
     """
+    one_reward(settings, work)
+    if settings.reward_model is not None:
+        return _model_reward(settings, work, model)
+    return named_reward(settings, work)
+
+
+def one_reward(settings: PpoStepSettings | PairsSettings, work: Work) -> None:
+    """Refuse settings that name no source of rewards, or two."""
     if bool(settings.reward) == (settings.reward_model is not None):
         raise UsageError(
             "give one of reward and reward_model", where=f"step '{work.name}'",
             found="both" if settings.reward else "neither",
         )  # fmt: skip
-    if settings.reward_model is not None:
-        return _model_reward(settings, work, model)
+
+
+def named_reward(settings: PpoStepSettings | PairsSettings, work: Work) -> RewardSource:
+    """Open a function, an endpoint or a simple reward."""
     if ".py:" in settings.reward:
         return FunctionReward(settings.reward, seconds=settings.reward_seconds)
     from togi.lm.open import ENDPOINT

@@ -1,4 +1,4 @@
-"""Where PPO's rewards come from: a reward model, a judge behind an endpoint, or any function.
+"""Where rewards come from: a reward model, a judge behind an endpoint, or any function.
 
 A source is called with the prompts and the answers of one step and returns one number for each.
 `SIMPLE` are rewards without any model, for trying things out and for tests.
@@ -70,9 +70,23 @@ def unlike_letters(answer: Answer) -> float:
     return len(set(words)) / len(words) if words else 0.0
 
 
+def sentence(answer: Answer) -> float:
+    """Return the share of three rules that one plain sentence meets; see `SENTENCE`."""
+    text = answer.text.strip()
+    return sum(rule(text) for rule in SENTENCE.values()) / len(SENTENCE)
+
+
+SENTENCE: dict[str, Callable[[str], bool]] = {
+    "begins with a capital": lambda text: text[:1].isupper(),
+    "stands on one line": lambda text: bool(text) and "\n" not in text,
+    "ends in a full stop": lambda text: text.endswith("."),
+}
+"""What `sentence` counts."""
+
 SIMPLE: dict[str, Callable[[Answer], float]] = {
     "brevity": brevity,
     "json": valid_json,
+    "sentence": sentence,
     "variety": unlike_letters,
 }
 
@@ -83,7 +97,7 @@ class SimpleReward:
     def __init__(self, name: str) -> None:
         if name not in SIMPLE:
             raise UsageError(
-                "no such reward", where="ppo.reward", found=name,
+                "no such reward", where="reward", found=name,
                 expected=nearest(name, SIMPLE), hint="or file.py:function, or openai:URL#model",
             )  # fmt: skip
         self.name, self._function = name, SIMPLE[name]

@@ -168,7 +168,8 @@ class PpoStepSettings(TrainSettings):
     batch: int = Field(default=32, ge=1)
     "Prompts answered in one round."
     reward: str = ""
-    "`file.py:function` of (response, prompt, row), `openai:URL#model`, or brevity, json, variety."
+    "`file.py:function` of (response, prompt, row), `openai:URL#model`, or brevity, json, \
+sentence, variety."
     reward_model: StepRef | None = None
     "A reward step whose model scores the answers, in the place of `reward`."
     reward_seconds: float = Field(default=30.0, gt=0)
@@ -217,16 +218,28 @@ class MetricSettings(TrainSettings):
 
 
 class PairsSettings(StepSettings):
-    """Pairs for DPO: a row's response against the model's own answer to the same prompt."""
+    """Pairs for DPO: real responses against the model's own answers, or its best against its worst.
+
+    Without a reward a row's own response is the better one. With a reward rows need only prompts:
+    of each prompt's n answers the best and the worst make a pair.
+    """
 
     rows: StepRef
-    "Rows with a prompt and a real response, which becomes the chosen answer."
+    "Rows with a prompt, and without a reward a real response, which becomes the chosen answer."
+    reward: str = ""
+    "`file.py:function` of (response, prompt, row), `openai:URL#model`, or a name as for align.ppo."
+    reward_model: StepRef | None = None
+    "A reward step whose model scores the answers, in the place of `reward`."
+    reward_seconds: float = Field(default=30.0, gt=0)
+    "Time that one call of a function may take."
+    question: str = ""
+    "What a judging endpoint is asked; by default for marks from 0 to 10."
     start: StepRef | None = None
     "A training step whose model answers; the base model without it."
     limit: int | None = Field(default=None, ge=1)
     "Use at most so many rows, drawn at random by the seed."
-    n: int = Field(default=1, ge=1)
-    "Answers drawn for each prompt; each distinct one makes a pair."
+    n: int | None = Field(default=None, ge=1)
+    "Answers drawn for each prompt: 1, or 4 with a reward."
     max_tokens: int = Field(default=128, ge=1)
     "Longest answer."
     temperature: float = Field(default=1.0, ge=0)

@@ -15,7 +15,16 @@ import torch
 
 from togi.errors import DataError
 from togi.lm.forward import Request, answer_scores
-from togi.rows.types import Document, Dropped, Example, Prompt
+from togi.rows.types import (
+    Document,
+    Dropped,
+    Example,
+    Feedback,
+    Preference,
+    Prompt,
+    Ranking,
+    Row,
+)
 
 if TYPE_CHECKING:
     from togi.rows.chat import Renderer
@@ -57,19 +66,23 @@ class Sft:
         return -scores.logprobs.sum(), {"token_accuracy": (float(scores.greedy.sum()), n)}
 
 
-def sft_items(
-    rows: Iterable[Example | Document], renderer: Renderer
-) -> tuple[list[SftItem], Counter[str]]:
+def sft_items(rows: Iterable[Row], renderer: Renderer) -> tuple[list[SftItem], Counter[str]]:
     """Render rows for SFT, and count by reason those that were left out.
 
-    A `Document` is trained on as plain text from its second token on.
+    Of pairs and rankings the best answer is learnt, of thumbs those that are up. A `Document` is
+    trained on as plain text from its second token on.
 
     Raises:
         DataError: for a row of another kind.
     """
     items: list[SftItem] = []
     dropped: Counter[str] = Counter()
-    parts = [_parts(row) for row in rows]
+    parts: list[tuple[str, Prompt, str]] = []
+    for row in rows:
+        if isinstance(row, Feedback) and not row.desirable:
+            dropped["a thumb down"] += 1
+        else:
+            parts.append(_parts(row))
     for (row_id, _, _), rendered in zip(parts, renderer.examples(parts), strict=True):
         if isinstance(rendered, Dropped):
             dropped[rendered.reason] += 1
@@ -78,17 +91,20 @@ def sft_items(
     return items, dropped
 
 
-def _parts(row: Example | Document) -> tuple[str, Prompt, str]:
+def _parts(row: Row) -> tuple[str, Prompt, str]:
     if isinstance(row, Document):
         return row.id, "", row.text
-    if isinstance(row, Example):
+    if isinstance(row, Example | Feedback):
         return row.id, row.prompt, row.response
+    if isinstance(row, Preference):
+        return row.id, row.prompt, row.chosen
+    if isinstance(row, Ranking):
+        return row.id, row.prompt, row.responses[0]
     raise DataError(
         "SFT learns from responses",
         where=f"row {row.id}",
         found=type(row).__name__.lower(),
-        expected="example (prompt, response) or document (text)",
-        hint="for pairs of answers `use: align.dpo`",
+        expected="prompts with responses, pairs, rankings, thumbs, or documents",
     )
 
 

@@ -1,4 +1,4 @@
-"""The recipe's alignment steps: one run for all methods, and `align.pairs`.
+"""The recipe's alignment steps: one run for all methods.
 
 What is trained is `opening.py`'s matter, who updates `train.optimizers`' and `mezo.py`'s, towards
 what `methods.py`'s; here the three meet the one training loop.
@@ -10,19 +10,17 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from togi.align.opening import GRADIENTS, open_trained, save_trained, start_of
+from togi.align.opening import GRADIENTS, open_trained, save_trained
 from togi.align.settings import (
     DpoSettings,
     KtoSettings,
     LoraSettings,
     MetricSettings,
-    PairsSettings,
     PpoStepSettings,
     RewardSettings,
     SftSettings,
     TrainSettings,
 )
-from togi.errors import DataError
 from togi.step import Work
 
 __all__ = [
@@ -30,13 +28,11 @@ __all__ = [
     "KtoSettings",
     "LoraSettings",
     "MetricSettings",
-    "PairsSettings",
     "PpoStepSettings",
     "RewardSettings",
     "SftSettings",
     "TrainSettings",
     "forecast",
-    "run_pairs",
     "run_train",
 ]
 
@@ -114,51 +110,6 @@ def _scale(folder: Path, module: Any, items: Sequence[Any]) -> None:
     from togi.align.scoring import write_scale
 
     write_scale(folder, score_all(module, [answer for item in items for answer in item.answers]))
-
-
-def run_pairs(settings: PairsSettings, work: Work) -> dict[str, Any]:
-    """Sample the model's own answers and pair them; outputs `rows`."""
-    import json
-    from collections import Counter
-
-    from togi.align.methods import counted, rows_of
-    from togi.align.pairs import make_pairs
-    from togi.align.tuned import open_tuned
-    from togi.lm.base import Sampling
-    from togi.rows.types import Example
-    from togi.rows.write import write_rows
-    from togi.stats.rng import derive, stream
-
-    rows = [row for row in rows_of(work, settings.rows) if isinstance(row, Example)]
-    if not rows:
-        raise DataError("there are no rows with prompt and response", where=settings.rows)
-    if settings.limit is not None and len(rows) > settings.limit:
-        chosen = stream(work.seed, work.name).choice(len(rows), settings.limit, replace=False)
-        rows = [rows[i] for i in sorted(chosen.tolist())]
-    start = start_of(work, settings.start)
-    model = open_tuned(
-        start.model, adapter=start.adapter, dtype=settings.dtype, offline=work.offline, say=work.say
-    )
-    sampling = Sampling(
-        n=settings.n,
-        max_tokens=settings.max_tokens,
-        temperature=settings.temperature,
-        top_p=settings.top_p,
-        seed=derive(work.seed, work.name) >> 1,
-    )
-    work.say(f"sampling {settings.n} answers to each of {len(rows)} prompts")
-    pairs, dropped = make_pairs(model, rows, sampling, unfinished=settings.unfinished)
-    if not pairs:
-        raise DataError("no pair is left", where=work.name, found=counted(Counter(dropped)))
-    n = write_rows(work.folder / "rows.jsonl", pairs)
-    about = {
-        "understood": f"{n} pairs: real response against the model's own",
-        "n": n,
-        "dropped": dict(dropped),
-        "examples": [{"id": p.id, "chosen": p.chosen, "rejected": p.rejected} for p in pairs[:3]],
-    }
-    (work.folder / "rows.json").write_text(json.dumps(about, indent=1, ensure_ascii=False))
-    return {"rows": "rows.jsonl", "n": n}
 
 
 def forecast(settings: TrainSettings, work: Work) -> dict[str, float]:

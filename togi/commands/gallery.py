@@ -8,11 +8,15 @@ from pathlib import Path
 
 from togi.commands.runs import OneOff, RunFlags, run_in_folder
 from togi.errors import UsageError, nearest
-from togi.gallery import ENTRIES
+from togi.gallery import ENTRIES, recipe_of
+from togi.recipe import Recipe, load_recipe
+from togi.run import STEPS
 from togi.run_folder import read_json
 
 ALL = "all"
 FOLDER = Path("runs") / "gallery"
+WHOLE = ("steps.", "model=", "seed=")
+"""How a setting begins that is not one of the entry's own step."""
 
 
 def list_entries() -> str:
@@ -40,13 +44,22 @@ def run_entries(
     if settings and len(wanted) > 1:
         raise UsageError("settings are for one entry at a time", where=settings[0])
     for name in wanted:
-        step = {"name": name, "use": f"gallery.{name}"}
-        whole = OneOff(name=name, sources={}, steps=[step], model=model, seed=seed)
         place = (flags.out or FOLDER) / name
-        run_in_folder(whole.recipe(settings), dataclasses.replace(flags, out=place))
+        run_in_folder(_recipe(name, settings, model, seed), dataclasses.replace(flags, out=place))
         if not flags.json_lines and not flags.dry_run:
             print("\n".join(lines_of(place)))
     return 0
+
+
+def _recipe(name: str, settings: Sequence[str], model: str, seed: int) -> Recipe:
+    """Return the recipe of an entry: its own file, or a single step."""
+    path = recipe_of(name)
+    if path is None:
+        step = {"name": name, "use": f"gallery.{name}"}
+        whole = OneOff(name=name, sources={}, steps=[step], model=model, seed=seed)
+        return whole.recipe(settings)
+    own = [pair if pair.startswith(WHOLE) else f"steps.{name}.{pair}" for pair in settings]
+    return load_recipe(path, STEPS, [f"model={model}", f"seed={seed}", *own])
 
 
 def lines_of(folder: Path) -> Iterator[str]:

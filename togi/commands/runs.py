@@ -59,7 +59,8 @@ class OneOff:
     Attributes:
         name: names the run's folder.
         sources: what is read first: step name -> source as `rows.read` takes it.
-        steps: the steps after these, as a recipe would say them; the last is the command's own.
+        steps: the steps after these, as a recipe would say them.
+        own: the step that the command's settings are for; the last one by default.
         model: the recipe's model.
         seed: the recipe's seed.
     """
@@ -69,10 +70,11 @@ class OneOff:
     steps: list[dict[str, Any]]
     model: str = DEFAULT_MODEL
     seed: int = 0
+    own: str = ""
 
     def recipe(self, settings: Sequence[str]) -> Recipe:
-        """Make the recipe, with `key=value` settings for the last step."""
-        own = str(self.steps[-1]["name"])
+        """Make the recipe, with `key=value` settings for the command's own step."""
+        own = self.own or str(self.steps[-1]["name"])
         for pair in settings:
             if "=" not in pair:
                 raise UsageError("not of the form key=value", where=pair)

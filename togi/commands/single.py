@@ -16,6 +16,9 @@ from togi.run import run
 from togi.run_folder import read_json
 from togi.voice import Voice
 
+CHANGES_PROMPTS = 24
+"""Prompts that are answered after a one-off tuning, to see what it has changed."""
+
 
 def run_dsir(raw: str, target: str, settings: Sequence[str], seed: int, flags: RunFlags) -> int:
     """Choose rows of `raw` that resemble `target`; return the exit code."""
@@ -25,21 +28,33 @@ def run_dsir(raw: str, target: str, settings: Sequence[str], seed: int, flags: R
 
 
 def run_lima(
-    source: str, against: Sequence[str], settings: Sequence[str], seed: int, flags: RunFlags
+    source: str,
+    against: Sequence[str],
+    settings: Sequence[str],
+    model: str,
+    seed: int,
+    flags: RunFlags,
 ) -> int:
     """Curate rows of `source` that stand in none of the others; return the exit code."""
     others = {f"against-{number}": text for number, text in enumerate(against, 1)}
     step = {"name": "lima", "use": "data.lima", "source": source, "against": list(others)}
-    whole = OneOff(name="lima", sources=others, steps=[step], seed=seed)
+    whole = OneOff(name="lima", sources=others, steps=[step], model=model, seed=seed)
     return run_in_folder(whole.recipe(settings), flags)
 
 
 def run_align(
-    method: str, rows: str, settings: Sequence[str], model: str, seed: int, flags: RunFlags
-) -> int:
-    """Tune an adapter on one source of rows; return the exit code."""
-    step = {"name": method, "use": f"align.{method}", "rows": "rows"}
-    whole = OneOff(name=method, sources={"rows": rows}, steps=[step], model=model, seed=seed)
+    method: str, rows: str, settings: Sequence[str], model: str, seed: int, flags: RunFlags,
+    *, changes: bool = True,
+) -> int:  # fmt: skip
+    """Tune on one source of rows, and see what that has changed; return the exit code."""
+    steps: list[dict[str, Any]] = [{"name": method, "use": f"align.{method}", "rows": "rows"}]
+    if changes and method != "reward":  # a reward model answers nothing
+        models = {"base": "base", method: method}
+        asked = {"models": models, "rows": "rows", "limit": CHANGES_PROMPTS}
+        steps.append({"name": "changes", "use": "evaluate.changes", **asked})
+    whole = OneOff(
+        name=method, sources={"rows": rows}, steps=steps, own=method, model=model, seed=seed
+    )
     return run_in_folder(whole.recipe(settings), flags)
 
 

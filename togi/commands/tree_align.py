@@ -22,6 +22,14 @@ from togi.commands.options import (
     tree,
 )
 
+Changes = Annotated[
+    bool,
+    typer.Option(
+        "--changes/--no-changes",
+        help="Afterwards look at divergence, lengths, refusals and what was forgotten.",
+    ),
+]
+
 align = tree("Tune a model: what is trained, by whom, and towards what combine freely.")
 
 
@@ -48,11 +56,13 @@ def _train_command(method: str, text: str) -> None:
         json_lines: Json = False,
         quiet: Quiet = False,
         dry_run: Dry = False,
+        changes: Changes = True,
     ) -> None:
         from togi.commands.single import run_align
 
         given = flags(out, offline, None, json_lines, quiet, dry_run)
-        raise typer.Exit(run_align(method, rows, settings or [], model, seed, given))
+        code = run_align(method, rows, settings or [], model, seed, given, changes=changes)
+        raise typer.Exit(code)
 
     command.__doc__ = text
     align.command(method, cls=step_help(f"align.{method}"))(command)
@@ -60,6 +70,38 @@ def _train_command(method: str, text: str) -> None:
 
 for _method, _text in METHODS.items():
     _train_command(_method, _text)
+
+
+@align.command("compare")
+def align_compare(
+    rows: Rows,
+    methods: Annotated[
+        list[str],
+        typer.Argument(help="Each a method with its settings: sft, 'dpo loss=ipo_mean lr=1e-4', …"),
+    ],
+    minutes: Annotated[
+        float, typer.Option("--minutes", min=0.01, help="Training time that each may take.")
+    ] = 2.0,
+    held_out: Annotated[
+        float, typer.Option("--held-out", min=0.01, max=0.9, help="Share of rows to judge on.")
+    ] = 0.2,
+    by: Annotated[
+        str, typer.Option("--by", help="Metadata key of rows that are held out together.")
+    ] = "prompt",
+    limit: Annotated[int, typer.Option("--limit", min=1, help="Ask so many of them.")] = 64,
+    model: Model = DEFAULT_MODEL,
+    out: Out = None,
+    seed: Seed = 0,
+    offline: Offline = False,
+    json_lines: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Train by several methods under one budget, and draw quality against cost on one page."""
+    from togi.commands.align_compare import Plan, run_compare
+
+    plan = Plan(rows=rows, methods=tuple(methods), minutes=minutes, share=held_out, by=by,
+                limit=limit, model=model, seed=seed)  # fmt: skip
+    raise typer.Exit(run_compare(plan, flags(out, offline, None, json_lines, quiet)))
 
 
 @align.command("lint")

@@ -8,7 +8,9 @@ import typer
 
 from togi.commands.help import step_help
 from togi.commands.options import (
+    DEFAULT_MODEL,
     Json,
+    Model,
     Offline,
     Out,
     Quiet,
@@ -90,6 +92,7 @@ def data_lima(
         list[str] | None,
         typer.Option("--against", help="Rows that must not stand in the pick; repeatable."),
     ] = None,
+    model: Model = DEFAULT_MODEL,
     out: Out = None,
     seed: Seed = 0,
     offline: Offline = False,
@@ -100,7 +103,7 @@ def data_lima(
     from togi.commands.single import run_lima
 
     given = flags(out, offline, None, json_lines, quiet)
-    raise typer.Exit(run_lima(source, against or [], settings or [], seed, given))
+    raise typer.Exit(run_lima(source, against or [], settings or [], model, seed, given))
 
 
 @data.command("scaling", cls=step_help("data.scaling"))

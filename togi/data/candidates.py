@@ -126,11 +126,10 @@ def distinct(
         too_long: says of each row why it does not fit into a model's context, "" if it does.
     """
     rows = list(spool.rows(places.tolist()))
-    reasons = [("held_out", why) if why else ("", "") for why in _leaks(rows, options, held_out)]
-    fits = [("context", why) if why else ("", "") for why in too_long(rows)]
-    reasons = [leak if leak[0] else fit for leak, fit in zip(reasons, fits, strict=True)]
-    left = [(place, *why) for place, why in zip(places.tolist(), reasons, strict=True) if why[0]]
-    keep = [i for i, why in enumerate(reasons) if not why[0]]
+    found = zip(_leaks(rows, options, held_out), too_long(rows), strict=True)
+    faults = [("held_out", leak) if leak else ("context", long) for leak, long in found]
+    left = [(int(places[i]), *fault) for i, fault in enumerate(faults) if fault[1]]
+    keep = [i for i, fault in enumerate(faults) if not fault[1]]
     clusters: list[Cluster] = []
     if options.near:
         texts = [f"{asked(rows[i].prompt)}\n{rows[i].response}" for i in keep]

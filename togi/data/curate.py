@@ -6,6 +6,7 @@ some ten for each row that is wanted, come back into memory, to be compared and 
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -24,8 +25,9 @@ READING = ("readable", "language", "score", "top_answer", "question")
 CHOOSING = ("duplicate_prompt", "held_out", "context", "near_duplicate", "picked")
 STAGES = (*READING, *(rule for rule in RULES if rule not in READING), *CHOOSING)
 """Every stage of the funnel, in order; which of them a source meets depends on its kind."""
-TWICE = "its prompt stands twice; the better-scored answer is kept"
+TWICE = "its prompt stands twice; the better-scored one is kept"
 UNPICKED = "eligible, not picked"
+LOOK_EVERY, SAY_EVERY = 10_000, 30  # rows between looks at the clock; seconds between lines
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,6 +57,7 @@ def curate(
     *,
     held_out: Sequence[Row] = (),
     too_long: Callable[[Sequence[Example]], Iterable[str]] | None = None,
+    say: Callable[[str], None] = print,
 ) -> Curated:
     """Sift a source, choose k of its rows, and write down every other one with its reason.
 
@@ -65,12 +68,13 @@ def curate(
         dropped: takes id and reason of each row that is left out.
         held_out: rows of which nothing may stand in the pick.
         too_long: says of each row why it does not fit into a context, "" if it does.
+        say: takes a line now and then while a large source is read.
 
     Raises:
         DataError: a row cannot be read, none passes, or ids stand twice.
     """
     funnel = Funnel(STAGES)
-    sift(opened, options, spool, funnel, dropped)
+    sift(opened, options, spool, funnel, dropped, say)
     repeats = spool.repeats()
     eligible = ~repeats
     for row_id in spool.ids(np.flatnonzero(repeats).tolist()):
@@ -97,15 +101,24 @@ def curate(
 
 
 def sift(
-    opened: Opened, options: Options, spool: Spool, funnel: Funnel, dropped: DroppedFile
+    opened: Opened,
+    options: Options,
+    spool: Spool,
+    funnel: Funnel,
+    dropped: DroppedFile,
+    say: Callable[[str], None],
 ) -> None:
     """Stream a source through the rules; what passes lies in the spool afterwards.
 
     Raises:
         DataError: a row cannot be read, or not one passes.
     """
+    told = time.monotonic()
     for entry in opened.entries():
         funnel.total += 1
+        if not funnel.total % LOOK_EVERY and time.monotonic() - told > SAY_EVERY:
+            told = time.monotonic()
+            say(f"{funnel.total:,} read, {len(spool):,} pass the rules so far")
         if isinstance(entry, Left):
             funnel.drop(entry.rule, entry.reason)
             dropped.add(entry.id, entry.reason)
@@ -141,6 +154,8 @@ def _loosen(funnel: Funnel) -> str:
         return ""
     stage, reason, count, alone = binding
     said = f"'{stage}' {'alone ' if alone else ''}leaves {count} out ({reason})"
+    if (most := funnel.most()) and most[0] != stage:
+        said += f", '{most[0]}' {most[2]} ({most[1]})"
     return f"{said}; rules.{stage}=false switches it off" if stage in RULES else said
 
 

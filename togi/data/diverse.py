@@ -15,6 +15,9 @@ import numpy as np
 
 from togi.data.vectors import Points
 
+DECIMALS = 4  # of a gain, whose parts are single-precision cosines
+REMEMBERED = 1 << 29  # bytes of similarities that are kept: those of 11,585 points
+
 
 def quotas(
     sizes: Sequence[int], k: int, tau: float = 3.0, most: Sequence[int] | None = None
@@ -106,22 +109,40 @@ def facility_location(points: Points, k: int) -> list[int]:
     """Return k points to which all are similar: greedy maximum of Σ_i max_j∈S similarity(i, j).
 
     The sum is at least 1 − 1/e of the largest possible. Gains only shrink as the set grows, so the
-    heap's old gains bound the new ones, and only the head is computed anew.
+    heap's old gains bound the new ones, and only the head is computed anew. Gains that are equal
+    but for rounding go by the order of the points.
     """
-    best = np.zeros(len(points))
-    heap = [(-gain, place) for place, gain in enumerate(points.total_similarity().tolist())]
+    near_to = _remembered(points)
+    best = np.zeros(len(points), dtype=np.float32)
+    gains = points.total_similarity().round(DECIMALS).tolist()
+    heap = [(-gain, place) for place, gain in enumerate(gains)]
     heapq.heapify(heap)
     picked: list[int] = []
     while heap and len(picked) < k:
         _, place = heapq.heappop(heap)
-        near = points.similarity(place)
-        gain = float(np.maximum(near - best, 0).sum())
+        near = near_to(place)
+        gain = round(float(np.maximum(near - best, 0).sum(dtype=np.float64)), DECIMALS)
         if heap and (-gain, place) > heap[0]:
             heapq.heappush(heap, (-gain, place))
             continue
         picked.append(place)
         np.maximum(best, near, out=best)
     return picked
+
+
+def _remembered(points: Points) -> Callable[[int], np.ndarray]:
+    """Return the points' similarities, each row computed once where all of them fit in memory."""
+    n = len(points)
+    if 4 * n * n > REMEMBERED:
+        return lambda place: points.similarity(place).astype(np.float32)
+    table, known = np.empty((n, n), dtype=np.float32), np.zeros(n, dtype=bool)
+
+    def near_to(place: int) -> np.ndarray:
+        if not known[place]:
+            table[place], known[place] = points.similarity(place), True
+        return table[place]
+
+    return near_to
 
 
 def first_ones(points: Points, k: int) -> list[int]:

@@ -34,7 +34,7 @@ class Funnel:
     def table(self) -> list[dict[str, Any]]:
         """Return the stages in order: stage, in, dropped, out, reasons, and alone.
 
-        `alone` counts rows that no other of the rules on texts would have left out.
+        `alone` counts rows that no other rule would have left out, of those whose text was read.
 
         >>> funnel = Funnel(["score", "length"])
         >>> funnel.total = 10
@@ -65,14 +65,28 @@ class Funnel:
         A rule that alone keeps rows out binds before one whose rows others would drop as well;
         None where nothing was dropped. Rows that are merely not picked do not count.
         """
-        lost: Counter[str] = Counter()
-        for (stage, _), count in self.dropped.items():
-            if stage != "picked":
-                lost[stage] += count
+        lost = self._lost()
         if not lost:
             return None
         counts = self.alone if self.alone.total() else lost
         stage = max(self.stages, key=lambda name: (counts[name], lost[name]))
+        return stage, self._reason(stage), counts[stage], bool(self.alone.total())
+
+    def most(self) -> tuple[str, str, int] | None:
+        """Return the stage that left most rows out, its commonest reason, and how many."""
+        lost = self._lost()
+        if not lost:
+            return None
+        stage = max(self.stages, key=lambda name: lost[name])
+        return stage, self._reason(stage), lost[stage]
+
+    def _lost(self) -> Counter[str]:
+        lost: Counter[str] = Counter()
+        for (stage, _), count in self.dropped.items():
+            if stage != "picked":
+                lost[stage] += count
+        return lost
+
+    def _reason(self, stage: str) -> str:
         reasons = {why: n for (name, why), n in self.dropped.items() if name == stage}
-        reason = max(sorted(reasons), key=lambda why: reasons[why])
-        return stage, reason, counts[stage], bool(self.alone.total())
+        return max(sorted(reasons), key=lambda why: reasons[why])

@@ -42,6 +42,8 @@ class Entry:
         title: of the forum question; None where there is none.
         body: of the forum question, cleaned; None where there is none.
         score: votes for the answer; None where they are not known.
+        question_score: votes for the question, by which the best come first; None where there
+            is none, and then the answer's.
         place: the site whose scores it can be compared with.
         topic: what it is about; "" where that is not known.
     """
@@ -50,6 +52,7 @@ class Entry:
     title: str | None = None
     body: str | None = None
     score: float | None = None
+    question_score: float | None = None
     place: str = ""
     topic: str = ""
 
@@ -180,11 +183,14 @@ WHOLE = ("prompt", "response")
 PUBLISHED: dict[str, tuple[str, ...]] = {
     "stack_exchange": ("score", "length", *WHOLE, "title_alone", "first_person", "other_answers"),
     "wikihow": WHOLE,
-    "reddit": ("score", *WHOLE, "removed"),
+    "reddit": (*WHOLE, "removed"),
     "natural_instructions": WHOLE,
-    "rows": ("score", *WHOLE, "first_person", "other_answers"),
+    "rows": (*WHOLE, "first_person", "other_answers"),
 }
-"""The rules that hold for each kind of source, unless some are switched on or off."""
+"""The rules that hold for each kind of source, unless some are switched on or off.
+
+A score is asked for wherever a least one is given.
+"""
 
 LEAST_SCORE: dict[str, float] = {"stack_exchange": 10}
 """The least score by kind of source; the others have none unless it is given."""

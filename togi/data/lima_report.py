@@ -106,7 +106,11 @@ def _doubles(picked: Picked, rows: Sequence[Example], options: Options) -> dict[
         "clusters": len(picked.clusters),
         "dropped": sum(len(near) for _, near in picked.clusters),
         "examples": [
-            {"kept": kept, "dropped": [list(one) for one in near], "text": text.get(kept, "")}
+            {
+                "kept": kept,
+                "dropped": [{"id": one, "similarity": alike} for one, alike in near],
+                "text": text.get(kept, ""),
+            }
             for kept, near in largest[:SHOWN]
         ],
     }

@@ -64,7 +64,7 @@ class LimaSettings(StepSettings):
     groups: dict[str, list[str]] = Field(default={})
     "Groups of topics that get equal parts, as LIMA's STEM and other sites."
     within: Literal["facility_location", "k_center", "score", "random"] = "facility_location"
-    "How to pick within a topic: most similar to all, farthest apart, best scores, or by chance."
+    "How to pick within a topic: similar to all others, farthest apart, best scores, or by chance."
     diversity_of: Literal["both", "prompt", "response"] = "both"
     "The text whose n-grams tell rows apart."
     embeddings: str = ""
@@ -78,9 +78,7 @@ class LimaSettings(StepSettings):
     against: list[StepRef] = Field(default=[])
     "Steps whose rows must not stand in the pick, equal or nearly."
     max_tokens: int | None = Field(default=None, ge=2)
-    "Longest row in tokens of `tokenizer`, prompt and answer."
-    tokenizer: str = ""
-    "The model whose tokens are counted: a catalogue name, hub id or folder."
+    "Longest row, prompt and answer, in tokens of the recipe's model."
     site: str = ""
     "The dump's site, such as cooking.stackexchange.com, where its path does not say it."
     on_bad: Literal["error", "skip"] = "error"
@@ -90,6 +88,8 @@ class LimaSettings(StepSettings):
     def _sensible(self) -> LimaSettings:
         if bool(self.source) == (self.rows is not None):
             raise UsageError("give either 'source' or 'rows'")
+        if self.rows is not None and self.kind not in ("auto", "rows"):
+            raise UsageError(f"rows of an earlier step are not of the kind '{self.kind}'")
         for name in self.rules:
             if name not in RULES:
                 raise UsageError(f"no rule '{name}'", hint=nearest(name, RULES))
@@ -97,8 +97,6 @@ class LimaSettings(StepSettings):
             raise UsageError("give either 'min_score' or 'score_percentile'")
         if self.min_characters > self.max_characters:
             raise UsageError("min_characters is more than max_characters")
-        if (self.max_tokens is None) != (not self.tokenizer):
-            raise UsageError("'max_tokens' and 'tokenizer' go together")
         if self.near and self.near < LEAST_NEAR:
             raise UsageError(
                 f"near must be 0 or at least {LEAST_NEAR}", found=str(self.near), expected="0.7"
@@ -110,14 +108,13 @@ def run_lima(settings: LimaSettings, work: Work) -> dict[str, Any]:
     """Curate rows; outputs `rows`, `curation`, `dropped`, `messages`, `alpaca` and `n`."""
     from togi.data.curate import curate
     from togi.data.forum import kind_of, open_source
-    from togi.data.lima_report import as_alpaca, as_messages, report, sha256
+    from togi.data.lima_report import report
     from togi.data.spool import DroppedFile, Spool
-    from togi.rows.write import write_rows
 
     source = settings.source or str(work.input(settings.rows or "", "rows"))
-    kind: Kind = settings.kind if settings.kind != "auto" else kind_of(source)
-    if settings.rows is not None:
-        kind = "rows"
+    kind: Kind = "rows"
+    if settings.rows is None:
+        kind = kind_of(source) if settings.kind == "auto" else settings.kind
     options = _options(settings, kind, derive(work.seed, work.name))
     opened = open_source(
         source,
@@ -133,17 +130,16 @@ def run_lima(settings: LimaSettings, work: Work) -> dict[str, Any]:
         dropped = stack.enter_context(DroppedFile(work.folder / "dropped.jsonl"))
         held_out = _held_out(settings, work)
         fits = _fits(settings, work)
-        found = curate(opened, options, spool, dropped, held_out=held_out, too_long=fits)
+        found = curate(
+            opened, options, spool, dropped, held_out=held_out, too_long=fits, say=work.say
+        )
         rows = opened.attributed(list(spool.rows(found.picked.places)))
         told = report(found, rows, spool, opened, options)
-    write_rows(work.folder / "rows.jsonl", rows)
-    lines = [json.dumps(as_messages(row), ensure_ascii=False) + "\n" for row in rows]
-    _write(work.folder / "messages.jsonl", "".join(lines))
-    _write(work.folder / "alpaca.json", json.dumps([as_alpaca(row) for row in rows], indent=1))
     told["seed"] = work.seed  # of which the step's own was derived by its name
-    told["hashes"] = {name: sha256(work.folder / name) for name in ("rows.jsonl", "dropped.jsonl")}
-    _write(work.folder / "curation.json", json.dumps(told, indent=1, ensure_ascii=False) + "\n")
+    _leave(work.folder, rows, told)
     work.say(f"{found.total} read, {sum(found.picked.sizes)} eligible, {len(rows)} picked")
+    for note in found.notes:
+        work.say(f"{work.name}: {note}")
     return {
         "rows": "rows.jsonl",
         "curation": "curation.json",
@@ -155,8 +151,21 @@ def run_lima(settings: LimaSettings, work: Work) -> dict[str, Any]:
     }
 
 
-def _write(path: Path, text: str) -> None:
-    path.write_text(text, encoding="utf-8", errors="replace")
+def _leave(folder: Path, rows: Sequence[Example], told: dict[str, Any]) -> None:
+    """Write the rows in each shape, and `curation.json` with the files' hashes."""
+    from togi.data.lima_report import as_alpaca, as_messages, sha256
+    from togi.rows.write import write_rows
+
+    def write(name: str, text: str) -> None:
+        (folder / name).write_text(text, encoding="utf-8", errors="replace")
+
+    write_rows(folder / "rows.jsonl", rows)
+    lines = [json.dumps(as_messages(row), ensure_ascii=False) + "\n" for row in rows]
+    write("messages.jsonl", "".join(lines))
+    alpaca = [as_alpaca(row) for row in rows]
+    write("alpaca.json", json.dumps(alpaca, indent=1, ensure_ascii=False) + "\n")
+    told["hashes"] = {name: sha256(folder / name) for name in ("rows.jsonl", "dropped.jsonl")}
+    write("curation.json", json.dumps(told, indent=1, ensure_ascii=False) + "\n")
 
 
 def rules_of(kind: Kind, switched: dict[str, bool], asks_for_score: bool) -> tuple[str, ...]:
@@ -240,7 +249,7 @@ def _fits(
     from togi.lm.catalogue import resolve
     from togi.rows.chat import Renderer
 
-    folder = resolve(settings.tokenizer, offline=work.offline, say=work.say)
+    folder = resolve(work.model, offline=work.offline, say=work.say)
     tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
     renderer = Renderer(tokenizer, max_tokens=settings.max_tokens, end_plain=True)
 

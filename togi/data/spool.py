@@ -1,4 +1,4 @@
-"""Rows that wait on disk, with what must be known to choose among them: some 60 bytes each.
+"""Rows that wait on disk, with what must be known to choose among them: some 70 bytes each.
 
 So millions of rows may pass the rules without lying in memory.
 """
@@ -67,7 +67,7 @@ class Spool:
         self.style: Counter[str] = Counter()
         self._starts, self._end = array("q"), 0
         self._topic, self._words = array("i"), array("i")
-        self._score = array("d")
+        self._score, self._answer_score = array("d"), array("d")
         self._order, self._prompt = array("Q"), (array("Q"), array("Q"))
         self._number = array("q")
 
@@ -97,7 +97,10 @@ class Spool:
         self._end += len(line)
         self._topic.append(self.topics.setdefault(entry.topic, len(self.topics)))
         self._words.append(len(row.response.split()))
-        self._score.append(float("nan") if entry.score is None else entry.score)
+        scores = (entry.question_score, entry.score)
+        known = [score for score in scores if score is not None] or [float("nan")]
+        self._score.append(known[0])
+        self._answer_score.append(known[-1])
         self._order.append(derive(self.seed, "order", row.id))
         text = normalised(asked(row.prompt)).encode("utf-8", "surrogatepass")
         digest = hashlib.blake2b(text, digest_size=16).digest()
@@ -122,9 +125,12 @@ class Spool:
         return np.array(self._number, dtype=np.int64)
 
     def by_score(self) -> np.ndarray:
-        """Rows from the best score to the worst, unknown ones last, equals as drawn: int64[n]."""
-        score = np.array(self._score)
-        return np.lexsort((np.array(self._order), -score, np.isnan(score)))
+        """Rows from the best to the worst: int64[n].
+
+        The question's score counts, then the answer's; unknown ones come last, equals as drawn.
+        """
+        score, second = np.array(self._score), np.array(self._answer_score)
+        return np.lexsort((np.array(self._order), -second, -score, np.isnan(score)))
 
     def as_drawn(self) -> np.ndarray:
         """Rows in an order that depends on nothing but the seed and their ids: int64[n]."""

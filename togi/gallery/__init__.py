@@ -1,11 +1,13 @@
 """The gallery: each paper's claim in miniature, re-run in minutes, with a picture.
 
 `ENTRIES` lists what there is; an entry's module has `Settings` and `run`, as any step has, and
-writes one `Finding`. `togi gallery NAME` runs it, `report.html` shows it.
+writes one `Finding`. An entry that trains or judges real models has a recipe beside it, whose last
+step is the entry. `togi gallery NAME` runs it, `report.html` shows it.
 """
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import NamedTuple
 
 
@@ -43,6 +45,44 @@ ENTRIES: dict[str, Entry] = {
         "Up to four epochs on the same data change the loss negligibly against new data.",
         minutes=0.1,
     ),
+    "lora_forgets_less": Entry(
+        title="LoRA learns less and forgets less",
+        source="Biderman et al. 2024, arXiv 2405.09673",
+        claim="Low-rank adapters learn less of a new domain than full fine-tuning does, and forget"
+        " less of what the model knew.",
+        minutes=12,
+        model=True,
+    ),
+    "kto_thumbs": Entry(
+        title="Thumbs instead of pairs",
+        source="Ethayarajh et al. 2024, arXiv 2402.01306",
+        claim="KTO, which only learns whether an answer is good or bad, matches or exceeds methods"
+        " that learn from pairs.",
+        minutes=10,
+        model=True,
+    ),
+    "lima_curve": Entry(
+        title="Less is more for alignment",
+        source="Zhou et al. 2023, arXiv 2305.11206",
+        claim="More rows of the same kind gain little; diverse and good ones matter.",
+        minutes=15,
+        model=True,
+    ),
+    "rlhf_frontier": Entry(
+        title="DPO against PPO on the frontier of reward and divergence",
+        source="Rafailov et al. 2023, arXiv 2305.18290; Gao et al. 2023, arXiv 2210.10760",
+        claim="DPO reaches a higher reward than PPO at every divergence from the reference; a"
+        " reward with errors, optimised too far, loses true reward.",
+        minutes=15,
+        model=True,
+    ),
+    "dpo_separable": Entry(
+        title="DPO runs away where pairs never contradict",
+        source="Azar et al. 2023, arXiv 2310.12036",
+        claim="With preferences that are certain, DPO's tie to the reference has no hold whatever"
+        " beta is; IPO stays at a finite distance.",
+        minutes=2,
+    ),
     "title_trends": Entry(
         title="What rose and what fell in NeurIPS titles",
         source="opening slides of a survey of NeurIPS 2023",
@@ -52,3 +92,9 @@ ENTRIES: dict[str, Entry] = {
     ),
 }
 """Name of an entry, which is also its module's, to what it is about."""
+
+
+def recipe_of(name: str) -> Path | None:
+    """Return the recipe that leads to an entry; None where the entry needs no other step."""
+    path = Path(__file__).parent / "recipes" / f"{name}.yaml"
+    return path if path.is_file() else None

@@ -164,18 +164,19 @@ def train_ppo(  # noqa: PLR0913 - most of them by name only
 
 
 def pairs(
-    world: World, reference: NDArray[np.float64], n: int, *, seed: int
+    world: World, reference: NDArray[np.float64], n: int, *, seed: int, sure: bool = False
 ) -> list[tuple[tuple[int, ...], tuple[int, ...]]]:
     """Draw pairs of answers from the reference, the better one (by chance, as rewards say) first.
 
-    Labels follow Bradley and Terry: the first wins with probability sigma(r_1 - r_2).
+    Labels follow Bradley and Terry: the first wins with probability sigma(r_1 - r_2). Where
+    `sure`, the higher reward always wins.
     """
     draw, shares = stream(seed, "pairs"), np.exp(reference)
     first, second = draw.choice(len(reference), (2, n), p=shares / shares.sum())
     keep = first != second
     first, second = first[keep], second[keep]
     gap = world.rewards[first] - world.rewards[second]
-    won = draw.random(len(gap)) < 1 / (1 + np.exp(-gap))
+    won = gap > 0 if sure else draw.random(len(gap)) < 1 / (1 + np.exp(-gap))
     better, worse = np.where(won, first, second), np.where(won, second, first)
     return [(world.answers[a], world.answers[b]) for a, b in zip(better, worse, strict=True)]
 
@@ -183,14 +184,20 @@ def pairs(
 def train_dpo(  # noqa: PLR0913 - most of them by name only
     world: World, model: Any, folder: Path, chosen: Sequence[tuple[tuple[int, ...], ...]], *,
     beta: float, loss: str = "sigmoid", epochs: float = 3, batch: int = 64, lr: float = 3e-3,
-    seed: int = 0,
-) -> None:  # fmt: skip
-    """Train a policy on pairs (better, worse), by any loss of the DPO family."""
+    schedule: str = "linear", judge_every: int = 0, seed: int = 0,
+) -> list[tuple[int, float, float]]:  # fmt: skip
+    """Train a policy on pairs (better, worse), by any loss of the DPO family.
+
+    Returns:
+        of every `judge_every`-th step its number, KL(policy || reference), and the mean gap of
+        the pairs' log-ratios, both in nats.
+    """
     from togi.align.dpo import Dpo, DpoItem
     from togi.align.reference import reference_sums
     from togi.lm.forward import Request
     from togi.train.config import TrainConfig
     from togi.train.loop import train
+    from togi.train.metrics import read_metrics
 
     model.requires_grad_(True)
     known = dict(
@@ -205,10 +212,23 @@ def train_dpo(  # noqa: PLR0913 - most of them by name only
         for i, (a, b) in enumerate(chosen)
     ]
     config = TrainConfig(
-        epochs=epochs, batch=batch, lr=lr, schedule="linear", warmup=0, save_every=0,
-        micro_tokens=4096, seed=seed,
+        epochs=epochs, batch=batch, lr=lr, schedule=schedule, warmup=0, save_every=0,
+        judge_every=judge_every, micro_tokens=4096, seed=seed,
     )  # fmt: skip
-    train(model, Dpo(beta=beta, loss=loss), items, config, folder, say=_unsaid)
+    start = np.array([known[answer] for answer in world.answers])
+
+    place = {answer: number for number, answer in enumerate(world.answers)}
+    better, worse = ([place[pair[side]] for pair in chosen] for side in (0, 1))
+
+    def judge(policy: Any, step: int) -> dict[str, float]:
+        now = world.log_probabilities(policy)
+        ratios = now - start
+        return {"kl": divergence(now, start), "gap": float((ratios[better] - ratios[worse]).mean())}
+
+    train(model, Dpo(beta=beta, loss=loss), items, config, folder, judge=judge, say=_unsaid)
+    lines = read_metrics(folder / "metrics.jsonl")
+    judged = [line for line in lines if "judge/kl" in line]
+    return [(line["step"], line["judge/kl"], line["judge/gap"]) for line in judged]
 
 
 def _unsaid(text: str) -> None:

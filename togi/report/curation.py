@@ -94,8 +94,10 @@ def _doubles(step: StepFiles, told: dict[str, Any]) -> Table:
     clusters = [as_dict(one) for one in as_list(doubles.get("examples"))]
     rows = []
     for cluster in clusters[:MOST_CLUSTERS]:
-        near = as_list(cluster.get("dropped"))
-        names = ", ".join(f"{one[0]} ({show.number(one[1], 2)})" for one in near[:3])
+        near = [as_dict(one) for one in as_list(cluster.get("dropped"))]
+        names = ", ".join(
+            f"{one.get('id', '')} ({show.number(one.get('similarity'), 2)})" for one in near[:3]
+        )
         more = f" and {len(near) - 3} more" if len(near) > 3 else ""
         rows.append((str(cluster.get("kept", "")), names + more))
     caption = f"{step.name}: near-duplicates, with their similarity"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Literal
 
 import orjson
@@ -13,6 +13,7 @@ from togi.errors import DataError
 from togi.rows.native import to_record
 from togi.rows.read import RowStream, read_rows
 from togi.rows.split import split_by_group
+from togi.rows.texts import prompt_key
 from togi.rows.types import Dropped, Row
 from togi.rows.write import write_dropped, write_rows
 from togi.step import StepRef, StepSettings, Work
@@ -44,7 +45,8 @@ class SplitSettings(StepSettings):
     rows: StepRef
     """The step whose rows are split."""
     by: str = Field(default="id", min_length=1)
-    """The metadata key whose groups stay together, such as `module`; `id` splits row by row."""
+    """The metadata key whose groups stay together, such as `module`; `id` splits row by row,
+    `prompt` keeps all answers to a prompt together."""
     fraction: float = Field(default=0.1, gt=0, lt=1)
     """Share of the rows to hold out."""
     names: list[str] = Field(default_factory=list)
@@ -127,7 +129,8 @@ def run_split(settings: SplitSettings, work: Work) -> dict[str, Any]:
     Outputs: `train` and `held_out` (files), `n_train`, `n_held_out`.
     """
     rows = list(read_rows(work.input(settings.rows, "rows"), kind="native"))
-    by = (lambda row: row.id) if settings.by == "id" else settings.by
+    own: dict[str, Callable[[Row], str]] = {"id": lambda row: row.id, "prompt": prompt_key}
+    by = own.get(settings.by, settings.by)
     train, held_out = split_by_group(
         rows, by, fraction=settings.fraction, seed=work.seed, names=settings.names
     )

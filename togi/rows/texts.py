@@ -6,13 +6,39 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import TypeVar
 
-from togi.rows.types import Document, Example, Feedback, Message, Preference, Prompt, Ranking, Row
+from togi.rows.types import (
+    Document,
+    Example,
+    Feedback,
+    Message,
+    Preference,
+    Prompt,
+    Ranking,
+    Row,
+    Sample,
+)
 
 R = TypeVar("R", bound=Row)
 
 
 def _of_prompt(prompt: Prompt) -> list[str]:
     return [prompt] if isinstance(prompt, str) else [turn.content for turn in prompt]
+
+
+def prompt_of(row: Row) -> Prompt:
+    """Return what a row asks: its prompt, its question, or its text.
+
+    >>> prompt_of(Example(id="a", prompt="Hi", response="Hello"))
+    'Hi'
+    """
+    if isinstance(row, Sample):
+        return row.input
+    return row.text if isinstance(row, Document) else row.prompt
+
+
+def prompt_key(row: Row) -> str:
+    """Return a text that is equal for rows with equal prompts."""
+    return "\0".join(_of_prompt(prompt_of(row)))
 
 
 def texts(row: Row) -> list[str]:

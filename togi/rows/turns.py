@@ -73,7 +73,7 @@ def _turn(value: Any) -> Message:
 
 
 def conversation(value: Any, column: str) -> tuple[Message, ...]:
-    """Read a list of turns, of either naming.
+    """Read a list of turns, of either naming; of bare texts the user says the first.
 
     >>> conversation([{"from": "human", "value": "Hi"}], "conversations")
     (Message(role='user', content='Hi'),)
@@ -93,6 +93,10 @@ def conversation(value: Any, column: str) -> tuple[Message, ...]:
         )
     if not value:
         raise BadRow(f"'{column}' has no turns")
+    if all(isinstance(turn, str) for turn in value):  # as GAIR/lima writes them
+        return tuple(
+            Message("assistant" if place % 2 else "user", turn) for place, turn in enumerate(value)
+        )
     return tuple(_turn(turn) for turn in value)
 
 

@@ -30,8 +30,8 @@ BOILERPLATE = re.compile(
 )
 SECTION = re.compile(r"^(?:#+|=+|part \d|method \d|step(?:s)?\b)", re.IGNORECASE)
 NOISE = re.compile(
-    r"\[\d+\](?:\s*(?:X|\{\{.*?\}\})?\s*(?:Research|Expert|Trustworthy) source[^\n.]*\.?)?"
-    r"|https?://[^\s<>)\]]+|!\[[^\]]*\]\([^)]*\)|\{\"smallUrl.*?\}(?:</div>\")?\}?"
+    r"\[\d+\](?: ?X (?:research|expert|trustworthy) source)?"
+    r"|https?://[^\s<>]*[^\s<>.,;:!?)\]]|!\[[^\]]*\]\([^)]*\)|\{\"smallUrl.*?\}(?:</div>\")?\}?"
     r"|^\s*image titled [^\n]*$",
     re.IGNORECASE | re.MULTILINE,
 )

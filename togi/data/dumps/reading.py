@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Protocol, TypeAlias
@@ -14,6 +14,7 @@ from togi.rows.raw import BadRow, short
 from togi.stats.rng import derive
 
 Asking: TypeAlias = Literal["random", "title", "body", "both"]
+Naming: TypeAlias = Callable[[int], str]
 REASONS = {
     "top_answer": "not the best answer of its question",
     "question": "its question is not there",
@@ -85,12 +86,12 @@ class Source(Protocol):
 
 
 def threads_of(
-    threads: Threads, reading: Reading, site: str, floors: dict[str, float]
+    threads: Threads, reading: Reading, floors: dict[str, float], site: str, name: Naming
 ) -> Iterator[Thread | Left]:
     """Yield the wanted threads, and why other answers are in none.
 
     A least score that is a percentile is known only here, when all scores are; it is noted in
-    `floors` under the site.
+    `floors` under the site. `name` makes a row's id of an answer's key.
     """
     floor, limits = -float("inf"), reading.limits
     if "score" in reading.rules and limits.percentile is not None:
@@ -98,7 +99,7 @@ def threads_of(
     for found in threads.joined(floor):
         if isinstance(found, Lost):
             reason = REASONS.get(found.rule) or low_score(limits)
-            yield Left(f"{site}/{found.key}", found.rule, reason)
+            yield Left(name(found.key), found.rule, reason)
         else:
             yield found
 

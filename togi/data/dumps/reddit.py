@@ -93,7 +93,7 @@ class Records:
             threads = Threads()
             for number, file in enumerate(files):
                 yield from self._numbers(file, number, threads)
-            for found in threads_of(threads, self.reading, "reddit", self.floors):
+            for found in threads_of(threads, self.reading, self.floors, "reddit", _name):
                 yield found if isinstance(found, Left) else self._joined(files, found)
 
     def _numbers(self, file: BinaryIO, number: int, threads: Threads) -> Iterator[Entry | Left]:
@@ -159,8 +159,15 @@ class Records:
                 url=f"https://www.reddit.com{link}" if isinstance(link, str) else None,
             ),
         )
+        votes = submission.get("score")
         return Entry(
-            row=row, title=title, body=body, score=_votes(comment), place=subreddit, topic=subreddit
+            row=row,
+            title=title,
+            body=body,
+            score=_votes(comment),
+            question_score=votes if isinstance(votes, int) else None,
+            place=subreddit,
+            topic=subreddit,
         )
 
 

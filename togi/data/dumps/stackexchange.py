@@ -41,7 +41,7 @@ def dumps_in(path: Path) -> list[Path]:
     if path.is_file():
         xml = path.name.removesuffix(".gz").removesuffix(".zst").lower().endswith(".xml")
         return [path] if xml else []
-    found = (p for p in path.rglob("*") if FILE.fullmatch(p.name) and p.is_file())
+    found = (p for p in path.rglob("[!.]*") if FILE.fullmatch(p.name) and p.is_file())
     return sorted(found, key=lambda p: p.relative_to(path).parts)
 
 
@@ -94,8 +94,11 @@ class Dump:
         with unpacked(self.path, self.name, self.reading.spill) as file:
             threads = Threads()
             yield from self._numbers(file, threads)
-            for found in threads_of(threads, self.reading, self.site, self.floors):
+            for found in threads_of(threads, self.reading, self.floors, self.site, self._name):
                 yield found if isinstance(found, Left) else self._entry(file, found)
+
+    def _name(self, key: int) -> str:
+        return f"{self.site}/{key}"
 
     def _numbers(self, file: BinaryIO, threads: Threads) -> Iterator[Left]:
         """Note every post's numbers; answers below a fixed least score are left out here."""
@@ -108,7 +111,7 @@ class Dump:
             elif post.kind == ANSWER:
                 self.seen["answers"] += 1
                 if post.score < floor:
-                    yield Left(f"{self.site}/{post.id}", "score", low_score(self.reading.limits))
+                    yield Left(self._name(post.id), "score", low_score(self.reading.limits))
                 else:
                     threads.answer(post.id, post.parent, post.score, post.offset)
             elif post.kind == QUESTION:
@@ -118,7 +121,7 @@ class Dump:
                 self.seen["other posts"] += 1
 
     def _entry(self, file: BinaryIO, thread: Thread) -> Entry | Left:
-        name, limits = f"{self.site}/{thread.key}", self.reading.limits
+        name, limits = self._name(thread.key), self.reading.limits
         answer = attributes_at(file, thread.answer, self.name)
         try:
             markup = _need(answer, "Body")
@@ -136,7 +139,13 @@ class Dump:
             metadata=self._metadata(question, answer, thread),
         )
         return Entry(
-            row=row, title=title, body=body, score=thread.score, place=self.site, topic=self.site
+            row=row,
+            title=title,
+            body=body,
+            score=thread.score,
+            question_score=_maybe_int(question.get("Score")),
+            place=self.site,
+            topic=self.site,
         )
 
     def _metadata(self, question: Attributes, answer: Attributes, thread: Thread) -> dict[str, Any]:

@@ -51,25 +51,36 @@ def good_body(draw: random.Random, site: str, paragraphs: int = 6) -> str:
     return "".join(f"<p>{sentence(draw, site, 60)}</p>\n" for _ in range(paragraphs))
 
 
-def site(draw: random.Random, name: str, threads: int) -> list[str]:
+def site(
+    draw: random.Random, name: str, threads: int, paragraphs: tuple[int, int] = (2, 9)
+) -> list[str]:
     """Questions with two answers each; about half of the best answers pass the rules."""
     rows, key = [], 0
     for _ in range(threads):
         ask = key = key + 1
         words = draw.choices(WORDS[name], k=3)
-        rows.append(question(ask, f"How does {words[0]} change {words[1]} in {words[2]}, {ask}?"))
+        title = f"How does {words[0]} change {words[1]} in {words[2]}, {ask}?"
+        body = f"<p>{ask}: {sentence(draw, name, 30)}</p>"
+        rows.append(question(ask, title, body, Score=draw.randint(0, 9)))
         for _ in range(2):
             key += 1
-            paragraphs, score = draw.randint(2, 9), draw.randint(0, 40)
-            rows.append(answer(key, ask, good_body(draw, name, paragraphs), score))
+            body = good_body(draw, name, draw.randint(*paragraphs))
+            rows.append(answer(key, ask, body, draw.randint(0, 40)))
     return rows
 
 
-def several_sites(folder: Path, threads: Mapping[str, int], seed: int = 0) -> Path:
+def several_sites(
+    folder: Path,
+    threads: Mapping[str, int],
+    seed: int = 0,
+    paragraphs: tuple[int, int] = (2, 9),
+) -> Path:
     """A folder of sites, each with its own Posts.xml."""
     draw = random.Random(seed)
     for name, count in threads.items():
         place = folder / f"{name}.stackexchange.com"
         place.mkdir(parents=True)
-        (place / "Posts.xml").write_text(posts(site(draw, name, count)), encoding="utf-8")
+        (place / "Posts.xml").write_text(
+            posts(site(draw, name, count, paragraphs)), encoding="utf-8"
+        )
     return folder
