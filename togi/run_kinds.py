@@ -82,7 +82,11 @@ STEPS: dict[str, StepKind] = {
         "togi.evaluate.disagreement.steps", "RatersSettings", "run_raters", outputs=_RATED
     ),
     "evaluate.trust": StepKind(
-        "togi.evaluate.trust.steps", "TrustSettings", "run_trust", outputs=_JUDGED, model=True
+        "togi.evaluate.trust.steps",
+        "TrustSettings",
+        "run_trust",
+        outputs=(*_JUDGED, "sheet"),
+        model=True,
     ),
     "evaluate.verdict": StepKind(
         "togi.evaluate.steps", "VerdictSettings", "run_verdict", outputs=("verdict", "decision")

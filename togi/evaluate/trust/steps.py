@@ -49,7 +49,7 @@ class TrustSettings(ComparedSettings):
 
 
 def run_trust(settings: TrustSettings, work: Work) -> dict[str, Any]:
-    """Ask the models; outputs `scores` and `samples`.
+    """Ask the models; outputs `scores`, `samples` and `sheet`, the scores as a table.
 
     All that is asked is built before the first model is opened, so a fault in the data shows at
     once.
@@ -92,7 +92,12 @@ def run_trust(settings: TrustSettings, work: Work) -> dict[str, Any]:
     notes = notes_of(told)
     for note in notes:
         work.say(note)
-    return {"scores": "scores.json", "samples": "samples.jsonl", "notes": notes}
+    return {
+        "scores": "scores.json",
+        "samples": "samples.jsonl",
+        "sheet": "trust.csv",
+        "notes": notes,
+    }
 
 
 def calibrated(name: str, about: dict[str, Any]) -> str:
