@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -47,7 +46,9 @@ def sample_line(model: str, key: str, task: Task, sample: Sample, answer: Answer
     if hide is None or task.asking.personal:
         return whole
     written = ("input", "target", "answer", "detail")
-    hidden = {k: _hidden(v, partial(hide, sample=sample)) for k, v in whole.items() if k in written}
+    hidden = {
+        k: _hidden(v, lambda text: hide(text, sample)) for k, v in whole.items() if k in written
+    }
     return {**whole, **hidden}
 
 

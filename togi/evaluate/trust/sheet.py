@@ -28,10 +28,10 @@ def sheet(told: Mapping[str, Any]) -> str:
     'score,m,,s,score,points,True,50.0,,,1,0.95,,,,all'
     """
     text = io.StringIO()
-    table = csv.DictWriter(text, HEAD, restval="", lineterminator="\n")
-    table.writeheader()
+    table = csv.writer(text, lineterminator="\n")
+    table.writerow(HEAD)
     for row in _rows(told):
-        table.writerow({key: "" if value is None else value for key, value in row.items()})
+        table.writerow(["" if row.get(key) is None else row[key] for key in HEAD])
     return text.getvalue()
 
 
