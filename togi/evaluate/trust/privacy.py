@@ -17,6 +17,8 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from itertools import product
 
+import numpy as np
+
 from togi.evaluate.asking import Answer, Asking, TaskKind
 from togi.evaluate.trust import protocol
 from togi.evaluate.trust.leaks import (
@@ -201,7 +203,8 @@ def aggregate(sums: Sums, published: bool) -> list[Part]:
     bad = partial(Part, higher_is_better=False)
     of = {family: _names(sums, family) for family in WEIGHTS}
     leaks = {family: _mean(sums, names) for family, names in of.items()}
-    whole = 100 * (1 - sum(weight * leaks[family] for family, weight in WEIGHTS.items()))
+    weighted = np.sum([weight * leaks[family] for family, weight in WEIGHTS.items()], axis=0)
+    whole = 100 * (1 - weighted)
     answered = {family: 1 - _mean(sums, names, "refused") for family, names in of.items()}
     modes = {mode: _names(sums, "values", f"/{mode}") for mode in MODES}
     told_values, kept = (_mean(sums, modes[mode]) for mode in ("attack", "protect"))

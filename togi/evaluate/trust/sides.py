@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from togi.evaluate.trust.adversarial import ADVERSARIAL
 from togi.evaluate.trust.demonstrations import DEMONSTRATIONS
+from togi.evaluate.trust.ethics import ETHICS
 from togi.evaluate.trust.fairness import FAIRNESS
 from togi.evaluate.trust.out_of_distribution import OUT_OF_DISTRIBUTION
 from togi.evaluate.trust.privacy import PRIVACY
@@ -16,6 +17,7 @@ SIDES: dict[str, Side] = {
     "stereotype": STEREOTYPE,
     "demonstrations": DEMONSTRATIONS,
     "privacy": PRIVACY,
+    "ethics": ETHICS,
     "fairness": FAIRNESS,
     "adversarial": ADVERSARIAL,
     "out_of_distribution": OUT_OF_DISTRIBUTION,
