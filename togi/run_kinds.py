@@ -91,6 +91,9 @@ STEPS: dict[str, StepKind] = {
     "evaluate.verdict": StepKind(
         "togi.evaluate.steps", "VerdictSettings", "run_verdict", outputs=("verdict", "decision")
     ),
+    "gallery.instruction_rows": StepKind(
+        "togi.gallery.instruction_rows", "Settings", "run", outputs=_ROWS
+    ),
     **{
         f"gallery.{name}": StepKind(
             f"togi.gallery.{name}", "Settings", "run", outputs=("finding",), model=entry.model
