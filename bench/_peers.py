@@ -260,7 +260,7 @@ def generate(job: dict[str, Any]) -> dict[str, Any]:
     model, _ = _model(job, adapter=False)
     settings = {"min_new_tokens": job["new"], "max_new_tokens": job["new"], "pad_token_id": 0}
     many = job.get("at_once", len(job["ids"]))
-    batches = [_padded(job["ids"][i : i + many]) for i in range(0, len(job["ids"]), many)]
+    batches = [_left_padded(job["ids"][i : i + many]) for i in range(0, len(job["ids"]), many)]
     ids, mask = batches[0]
     work = 0
     with torch.no_grad():
@@ -282,7 +282,7 @@ def generate(job: dict[str, Any]) -> dict[str, Any]:
     return {"seconds": took, "work": work, "answers": greedy}
 
 
-def _padded(prompts: list[list[int]]) -> tuple[Any, Any]:
+def _left_padded(prompts: list[list[int]]) -> tuple[Any, Any]:
     """Pad prompts on the left to one length; return ids and mask."""
     import torch
 
