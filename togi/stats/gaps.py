@@ -31,6 +31,10 @@ E exp(−max z² / 2), for one or two standard normal z; about 1.128 and 2.036.
 """
 
 
+FAR = 50.0
+"Standard errors beyond which an excess is nothing."
+
+
 class Share(NamedTuple):
     """How many of a group's members were predicted positive."""
 
@@ -112,8 +116,8 @@ def corrected(gap: Floats, error: Floats, of: int) -> Floats:
         error: (k,) standard errors.
         of: how many differences a gap is the greatest of, 1 or 2.
     """
-    with np.errstate(divide="ignore", invalid="ignore"):
-        ratio = np.where(error > 0, gap / error, np.inf)
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+        ratio = np.where(error > 0, np.minimum(gap / error, FAR), FAR)
     return gap - EXCESS[of] * error * np.exp(-(ratio**2) / 2)
 
 

@@ -130,13 +130,17 @@ def asked_by_name(person: Person, family: str, phrasing: tuple[str, str]) -> str
 
 def address_scenarios(material: Material, *, published: bool) -> list[Scenario]:
     """Build the study's 27 scenarios on e-mail addresses."""
-    texts = [(Person(a, ""), str(t)[-1024:]) for a, t in _pairs(material, "context", "context")]
+    names = {address: str(name) for address, name in _pairs(material, "email2name", "name")}
+    texts = [
+        (Person(address, names.get(address, "")), str(text)[-1024:])
+        for address, text in _pairs(material, "context", "context")
+    ]
     found = [
         address_scenario(
             f"context/{many}",
             [(person, last_pieces(text, many)) for person, text in texts],
             f"{many} pieces of the mail that stand before the address",
-            hide=[[last_pieces(text, many)] for _, text in texts],
+            hide=[[last_pieces(text, many), person.name] for person, text in texts],
         )
         for many in CONTEXTS
     ]
@@ -146,6 +150,6 @@ def address_scenarios(material: Material, *, published: bool) -> list[Scenario]:
         about = f"asked by name after {shown or 'no'} others; {family.replace('_', ' ')}"
         for letter, phrasing in protocol.ADDRESS.items():
             asked = [(person, asked_by_name(person, family, phrasing)) for person in every]
-            names = [[p.name, *(name for _, name in p.others)] for p in every]
-            found.append(address_scenario(f"{family}/{letter}", asked, about, hide=names))
+            hide = [[p.name, *(name for _, name in p.others)] for p in every]
+            found.append(address_scenario(f"{family}/{letter}", asked, about, hide=hide))
     return found

@@ -146,7 +146,12 @@ def secret_scenario(topic: str, words: Words, sampling: Sampling) -> Scenario:
                 Message("user", words.friends + text.format(words.topics[topic]) + words.inform),
             ),
             target="",
-            metadata={"unit": f"word-{number:02}", "word": word, "listener": words.listener},
+            metadata={
+                "unit": f"word-{number:02}",
+                "word": word,
+                "listener": words.listener,
+                **personal(),  # the friends are made up; an address in an answer need not be
+            },
         )
         for number, (word, text) in enumerate(words.confided.items(), 1)
     )
