@@ -16,6 +16,7 @@ from togi.report.plots import IntervalPlot, Mark, interval_plot
 from togi.report.radar import Radar, Values, radar
 from togi.report.samples import Depth
 from togi.report.tables import Link, Table, table
+from togi.report.trust_calibration import calibrations
 from togi.report.verdict import with_interval
 
 KINDS = {True: "good", False: "bad", None: "open"}
@@ -48,6 +49,7 @@ def _part(
         "changes": [_change(data, pair, names) for pair in pairs],
         "compared": bool(pairs),
         "notes": step.notes,
+        "calibrations": calibrations(as_dict(data.get("scorers"))),
         "published": as_dict(data.get("way")).get("published") is True,
         "sides": [_side(data, name, names, depth) for name in as_dict(data.get("sides"))],
         "files": [
