@@ -68,7 +68,8 @@ clean: ## remove the environments and what tools left behind
 	  trl==1.16.0 peft==0.21.2 data-selection==1.0.3 lm-eval==0.4.13 \
 	  krippendorff==0.9.0 crowdtruth==2.1 \
 	  logodds==0.1.0 statsmodels==0.15.0 \
-	  torch==2.13.0 transformers==5.23.0 autograd==1.9.1
+	  torch==2.13.0 transformers==5.23.0 autograd==1.9.1 \
+	  bitsandbytes==0.50.2
 	touch $@
 
 # The report is opened in a real browser by its tests; without one these tests say that they skip.

@@ -82,10 +82,17 @@ STEPS: dict[str, StepKind] = {
         "togi.evaluate.disagreement.steps", "RatersSettings", "run_raters", outputs=_RATED
     ),
     "evaluate.trust": StepKind(
-        "togi.evaluate.trust.steps", "TrustSettings", "run_trust", outputs=_JUDGED, model=True
+        "togi.evaluate.trust.steps",
+        "TrustSettings",
+        "run_trust",
+        outputs=(*_JUDGED, "sheet"),
+        model=True,
     ),
     "evaluate.verdict": StepKind(
         "togi.evaluate.steps", "VerdictSettings", "run_verdict", outputs=("verdict", "decision")
+    ),
+    "gallery.instruction_rows": StepKind(
+        "togi.gallery.instruction_rows", "Settings", "run", outputs=_ROWS
     ),
     **{
         f"gallery.{name}": StepKind(

@@ -1,7 +1,10 @@
 """The process levers: exactness decides first, then speed."""
 
 import ctypes
+import os
 import platform
+import subprocess
+import sys
 
 import pytest
 import torch
@@ -92,3 +95,37 @@ def test_the_allocator_lever_is_only_for_glibc(monkeypatch):
     monkeypatch.setattr(platform, "libc_ver", lambda: ("", ""))
     monkeypatch.setattr(ctypes, "CDLL", lambda name: pytest.fail("touched the C library"))
     assert levers.keep_large_blocks() is False
+
+
+GROWTH = """
+import sys
+import psutil, torch
+from togi.lm.levers import keep_few_kernels
+if sys.argv[1] == "bounded":
+    keep_few_kernels()
+x, w = torch.ones(400, 96, dtype=torch.bfloat16), torch.ones(96, 96, dtype=torch.bfloat16)
+for n in range(1, 100):
+    x[:n] @ w
+before = psutil.Process().memory_info().rss
+for n in range(100, 400):
+    x[:n] @ w
+print(psutil.Process().memory_info().rss - before)
+"""
+
+
+@pytest.mark.skipif(not levers.bfloat16_pays(), reason="no bfloat16 kernels here")
+def test_new_lengths_do_not_fill_the_memory_with_kernels():
+    grown = {}
+    for how in ("bounded", "free"):
+        command = [sys.executable, "-c", GROWTH, how]
+        plain = {k: v for k, v in os.environ.items() if k not in levers.KERNEL_CACHES}
+        done = subprocess.run(command, env=plain, capture_output=True, text=True, check=True)
+        grown[how] = int(done.stdout)
+    assert grown["bounded"] < grown["free"] / 4
+
+
+def test_a_users_own_bound_of_kernels_stays(monkeypatch):
+    monkeypatch.setenv(levers.KERNEL_CACHES[0], "7")
+    monkeypatch.delenv(levers.KERNEL_CACHES[1], raising=False)
+    levers.keep_few_kernels()
+    assert [os.environ[name] for name in levers.KERNEL_CACHES] == ["7", str(levers.KERNELS)]

@@ -1,1 +1,1 @@
-"""Aligning a model: SFT, LoRA, DPO."""
+"""Aligning a model: SFT, LoRA, NF4, DPO."""

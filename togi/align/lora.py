@@ -8,7 +8,7 @@ in `lora_layer.py`, the choice of layers in `lora_plan.py`, the files in `lora_f
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -99,14 +99,20 @@ def merge(model: nn.Module, *, keep: bool = True) -> None:
                 found=type(layer.packed).__name__,
                 hint="unpack the base first (togi.align.nf4_model.unpack), or `togi align merge`",
             )
-        if not (layer.lora_A.isfinite().all() and layer.lora_B.isfinite().all()):
-            raise DataError("the adapter holds values that are not finite", where=path)
+    refuse_not_finite(layers)
     with torch.no_grad():
         for layer in layers.values():
             layer.kept = layer.matrix().detach().clone() if keep else None
             delta, W = layer.delta(), layer.matrix()
             W.copy_(delta.add_(W))
             layer.merged = True
+
+
+def refuse_not_finite(layers: Mapping[str, LoraLinear]) -> None:
+    """Raise `DataError` where an adapter holds NaN or infinity, naming the layer."""
+    for path, layer in layers.items():
+        if not (layer.lora_A.isfinite().all() and layer.lora_B.isfinite().all()):
+            raise DataError("the adapter holds values that are not finite", where=path)
 
 
 def unmerge(model: nn.Module) -> None:

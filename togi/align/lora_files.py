@@ -17,18 +17,17 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
+from togi.align.lora_base import FILE, base_digest, describe_base
 from togi.align.lora_layer import LoraLinear, lora_layers
 from togi.align.lora_plan import check, place
-from togi.align.lora_read import HEADS, PREFIX, base_digest, read_adapter
+from togi.align.lora_read import HEADS, PREFIX, read_adapter
 from togi.errors import DataError, UsageError
 from togi.train.files import new_folder
 
 __all__ = ["base_digest", "load_adapter", "save_adapter"]
 
 
-def save_adapter(
-    model: nn.Module, folder: Path, base_name: str, told: Mapping[str, Any] | None = None
-) -> None:
+def save_adapter(model: nn.Module, folder: Path, base_name: str) -> None:
     """Write the model's adapters as a folder that PEFT loads; an older folder is replaced whole.
 
     A reward model's head is saved beside them, as PEFT saves whole modules.
@@ -56,8 +55,7 @@ def save_adapter(
     with new_folder(Path(folder)) as fresh:
         save_file(tensors, fresh / "adapter_model.safetensors", metadata={"format": "pt"})
         _write(fresh / "adapter_config.json", peft_config(model, layers, base_name, heads))
-        about = {"base": base_name, "base_digest": base_digest(model), **(told or {})}
-        _write(fresh / "togi.json", about)
+        _write(fresh / FILE, describe_base(model, layers, base_name))
 
 
 def _weights(
@@ -97,7 +95,7 @@ def peft_config(
             f"^{re.escape(p)}": _plain(m.alpha) for p, m in layers.items() if m.alpha != alpha
         },
         "use_rslora": one.rslora,
-        "fan_in_fan_out": all(layer.transposed for layer in layers.values()),
+        "fan_in_fan_out": all(map(_stands_for_conv1d, layers.values())),
         "bias": "none",
         "init_lora_weights": True,
         "inference_mode": True,
@@ -107,6 +105,10 @@ def peft_config(
         "layers_to_transform": None,
         "layers_pattern": None,
     }
+
+
+def _stands_for_conv1d(layer: LoraLinear) -> bool:
+    return layer.transposed or bool(getattr(layer.packed, "conv1d", False))
 
 
 def _plain(alpha: float) -> float:

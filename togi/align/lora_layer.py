@@ -13,6 +13,7 @@ the backward pass instead of being kept.
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 from typing import Any
 
@@ -108,8 +109,8 @@ class LoraLinear(nn.Module):
         self.sides: dict[str, Low] = {}
         self.using: str | None = None
         self.twin: tuple[Low, Low] | None = None
-        self.out_features, self.in_features = self.matrix().shape
-        place, wide = self.matrix().device, torch.promote_types(self.dtype, torch.float32)
+        self.out_features, self.in_features = sides(base)
+        place, wide = _place(base), torch.promote_types(self.dtype, torch.float32)
         low = torch.empty(rank, self.in_features, dtype=wide)
         low.uniform_(-(self.in_features**-0.5), self.in_features**-0.5, generator=generator)
         self.lora_A = nn.Parameter(low.to(place), requires_grad=rank > 0)
@@ -235,6 +236,19 @@ def is_packed(module: nn.Module) -> bool:
 def is_linear(module: nn.Module) -> bool:
     """Whether LoRA can stand in its place."""
     return type(module) is nn.Linear or is_conv1d(module) or is_packed(module)
+
+
+def sides(module: nn.Module) -> tuple[int, int]:
+    """Return how many numbers such a layer puts out and takes in."""
+    layer: Any = module
+    if is_packed(module):
+        return layer.out_features, layer.in_features
+    out, into = layer.weight.shape
+    return (into, out) if is_conv1d(module) else (out, into)
+
+
+def _place(module: nn.Module) -> torch.device:
+    return next(itertools.chain(module.parameters(), module.buffers())).device
 
 
 def lora_layers(model: nn.Module, *, all_slots: bool = False) -> dict[str, LoraLinear]:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import nn
 
-from togi.align.lora_layer import LoraLinear, is_linear, lora_layers
+from togi.align.lora_layer import LoraLinear, is_linear, lora_layers, sides
 from togi.errors import UsageError, nearest
 from togi.stats.rng import derive
 
@@ -203,7 +203,7 @@ def check(model: nn.Module, placements: Iterable[Placement]) -> None:
         twin = shared.get(id(getattr(module, "weight", None)))
         if placement.path in head or twin:
             raise UsageError(*_why_not(twin), where=where, hint="leave it out of `targets`")
-        rank, small = placement.rank, _smaller_side(module)
+        rank, small = placement.rank, min(sides(module))
         if rank > small:
             raise UsageError(
                 "rank is above the layer's smaller side",

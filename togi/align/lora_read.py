@@ -14,18 +14,15 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import nn
 
-from togi.align.lora_layer import is_conv1d
+from togi.align.lora_base import HEADS
+from togi.align.lora_base import check_base as refuse_other
+from togi.align.lora_layer import LoraLinear, is_linear, sides
 from togi.align.lora_plan import Lora, Placement, by_pattern
 from togi.errors import DataError, UsageError, nearest
-from togi.train.digest import model_digest
 
 PREFIX = "base_model.model."
-LOW = (".lora_A", ".lora_B", ".lora_magnitude")
-"""How the names of an adapter's weights on a model end."""
 _KEY = re.compile(r"(?P<path>.+)\.lora_(?P<side>[AB])(\.default)?\.weight")
 _LENGTH = re.compile(r"(?P<path>.+)\.lora_magnitude_vector(\.default)?(\.weight)?")
-HEADS = ("score",)
-"""Modules that may be saved whole beside the low-rank weights: a reward model's head."""
 # Anything set here changes what the adapter computes, and is not LoRA as it stands in this file.
 REFUSED = (
     "lora_bias", "layer_replication", "trainable_token_indices",
@@ -34,12 +31,6 @@ REFUSED = (
     "corda_config", "lora_ga_config",
 )  # fmt: skip
 HARMLESS_INITS = (True, False, None, "gaussian", "orthogonal", "eva")  # they leave the base alone
-
-
-def base_digest(model: nn.Module) -> str:
-    """Return a digest of the base's weights, the same with and without (unmerged) adapters."""
-    heads = tuple(f"{name}." for name in (*HEADS, "value_head", "soft_prefix"))
-    return model_digest(model, skip=lambda name: name.endswith(LOW) or name.startswith(heads))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,14 +42,12 @@ class Adapter:
         placements: the adapted layers, in the model's order.
         pairs: path -> A, B and, with DoRA, M, the rows' lengths.
         heads: whole modules saved beside it, by name: `score` -> weight [1, width].
-        told: what `togi.json` says; empty for PEFT's own folders.
     """
 
     settings: Lora
     placements: tuple[Placement, ...]
     pairs: dict[str, dict[str, torch.Tensor]]
     heads: dict[str, torch.Tensor]
-    told: dict[str, Any]
 
 
 def read_adapter(model: nn.Module, folder: Path, *, check_base: bool = True) -> Adapter:
@@ -78,9 +67,8 @@ def read_adapter(model: nn.Module, folder: Path, *, check_base: bool = True) -> 
     """
     config = _config(folder)
     pairs, heads = _tensors(folder, dora=bool(config.get("use_dora")))
-    told = read_told(folder)
-    if check_base and told:
-        _check_base(model, folder, told)
+    if check_base:
+        refuse_other(model, folder)
     settings = _settings(config, folder)
     modules = dict(model.named_modules())
     for path in pairs:
@@ -98,9 +86,7 @@ def read_adapter(model: nn.Module, folder: Path, *, check_base: bool = True) -> 
         alpha = by_pattern(path, settings.alpha_pattern, settings.alpha)
         placements.append(Placement(path, rank, alpha))
     _check_shapes(modules, pairs)
-    return Adapter(
-        settings=settings, placements=tuple(placements), pairs=pairs, heads=heads, told=told
-    )
+    return Adapter(settings=settings, placements=tuple(placements), pairs=pairs, heads=heads)
 
 
 def _near(path: str, modules: Mapping[str, nn.Module]) -> str:
@@ -201,7 +187,10 @@ def _check_shapes(
     modules: Mapping[str, nn.Module], pairs: Mapping[str, Mapping[str, torch.Tensor]]
 ) -> None:
     for path, pair in pairs.items():
-        wide, narrow = sides(modules[path])
+        module = modules[path]
+        if not isinstance(module, LoraLinear) and not is_linear(module):
+            continue  # `check` says so
+        wide, narrow = sides(module)
         rank = pair["A"].shape[0]
         want = ((rank, narrow), (wide, rank))
         found = (tuple(pair["A"].shape), tuple(pair["B"].shape))
@@ -209,41 +198,3 @@ def _check_shapes(
             told = (f"A {f[0]}, B {f[1]}" for f in (found, want))
             found_text, want_text = told
             raise DataError("shapes do not fit", where=path, found=found_text, expected=want_text)
-
-
-def sides(module: nn.Module) -> tuple[int, int]:
-    """Return a linear layer's (out, in), whatever its kind and whether an adapter is on it."""
-    if hasattr(module, "matrix"):
-        return int(module.out_features), int(module.in_features)  # pyright: ignore
-    weight = getattr(module, "weight", None)
-    if weight is None or weight.ndim != 2:
-        return 0, 0  # not linear: `check` says so
-    return tuple(reversed(weight.shape)) if is_conv1d(module) else tuple(weight.shape)  # pyright: ignore
-
-
-def read_told(folder: Path) -> dict[str, Any]:
-    """Return what an adapter's togi.json says, empty where there is none.
-
-    Raises:
-        DataError: it is there and cannot be read.
-    """
-    file = folder / "togi.json"
-    if not file.exists():
-        return {}  # an adapter of PEFT: shapes are all there is to compare
-    try:
-        told = json.loads(file.read_text(encoding="utf-8"))
-        if not isinstance(told["base"], str) or not isinstance(told["base_digest"], str):
-            raise TypeError("base and base_digest are texts")
-    except (ValueError, KeyError, TypeError) as error:
-        raise DataError("cannot be read", where=str(file), found=str(error)) from error
-    return told
-
-
-def _check_base(model: nn.Module, folder: Path, told: Mapping[str, Any]) -> None:
-    if told["base_digest"] != base_digest(model):
-        raise UsageError(
-            "the adapter was trained on other weights than this model's",
-            where=str(folder),
-            expected=f"{told['base']} ({told['base_digest']})",
-            hint="open that base, or load with check_base=False if you know better",
-        )

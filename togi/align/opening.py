@@ -101,22 +101,14 @@ def _add_lora(module: Any, settings: TrainSettings, work: Work) -> None:
 
 
 def _open_qlora(settings: TrainSettings, work: Work, start: Start) -> Any:
-    from togi.align.nf4_model import open_nf4
-    from togi.align.tuned import put_adapter
-    from togi.lm.catalogue import resolve
+    from togi.align.nf4_model import Nf4
+    from togi.align.tuned import open_local
 
-    model = open_nf4(
-        resolve(start.model, offline=work.offline, say=work.say),
-        name=start.model,
-        dtype=settings.dtype,
-        block=settings.nf4.block,
-        double=settings.nf4.double,
-        say=work.say,
-    )
+    nf4 = Nf4(**settings.nf4.model_dump())
+    model = open_local(start.model, adapter=start.adapter, dtype=settings.dtype, nf4=nf4,
+                       offline=work.offline, say=work.say)  # fmt: skip
     if start.adapter is None:
         _add_lora(model.model, settings, work)
-    else:
-        put_adapter(model, start.adapter, trainable=True)
     return model
 
 
@@ -181,11 +173,5 @@ def save_trained(settings: TrainSettings, work: Work, model: Any) -> dict[str, A
     else:
         from togi.align.lora import save_adapter
 
-        save_adapter(model.model, folder, name, packed_as(model))
+        save_adapter(model.model, folder, name)
     return {"adapter": "adapter", **({"model": start.whole} if start.whole else {})}
-
-
-def packed_as(model: Any) -> dict[str, Any]:
-    """Return how the base was packed while its adapter was trained, for togi.json."""
-    told = getattr(model.model, "packed_as", None)
-    return {} if told is None else {"packed": told}

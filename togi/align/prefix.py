@@ -133,7 +133,7 @@ def save_prefix(model: Any, folder: Path, base_name: str) -> None:
         UsageError: there is none.
         DataError: it holds values that are not finite.
     """
-    from togi.align.lora_read import base_digest
+    from togi.align.lora_base import base_digest
 
     prefix: Prefix | None = getattr(model, "soft_prefix", None)
     if prefix is None:

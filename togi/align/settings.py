@@ -39,10 +39,12 @@ class LoraSettings(StepSettings):
 class Nf4Settings(StepSettings):
     """How the frozen base is packed for QLoRA."""
 
-    block: int = Field(default=64, ge=32)
+    blocksize: int = Field(default=64, ge=32, le=4096)
     "Weights that share one scale; a power of two."
     double: bool = True
     "Pack the scales too, which saves 0.37 bits a weight."
+    dequantiser: Literal["auto", "torch", "compiled", "numba", "bitsandbytes"] = "auto"
+    "How weights are restored; the fastest one here by default."
 
 
 class MezoSettings(StepSettings):

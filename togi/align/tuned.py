@@ -5,10 +5,15 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from togi.errors import UsageError
 from togi.lm.base import LanguageModel
 from togi.lm.local import LocalModel, folder_digest
+from togi.lm.open import ENDPOINT
+
+if TYPE_CHECKING:
+    from togi.align.nf4_model import Nf4
 
 
 def open_tuned(
@@ -18,6 +23,7 @@ def open_tuned(
     dtype: str = "auto",
     offline: bool = False,
     trainable: bool = False,
+    nf4: Nf4 | None = None,
     say: Callable[[str], None] = print,
 ) -> LanguageModel:
     """Open a model by catalogue name, hub id, folder or endpoint, and put an adapter on it.
@@ -31,24 +37,17 @@ def open_tuned(
         dtype: "auto", "bfloat16" or "float32"; local models only.
         offline: refuse to fetch anything.
         trainable: leave the adapter's weights open for training.
+        nf4: hold the linear layers in four bits; a folder that is packed already always is so.
         say: told what is done.
 
     Raises:
-        UsageError: an adapter for an endpoint, whose weights are out of reach.
+        UsageError: an adapter for an endpoint, or four bits, whose weights are out of reach.
     """
-    from togi.lm.open import ENDPOINT, open_model
+    if nf4 is None and (packing := packing_of(adapter)) and not spec.startswith(ENDPOINT):
+        from togi.align.nf4_model import Nf4
 
-    packed = packing_of(adapter)
-    if packed and not spec.startswith(ENDPOINT):
-        from togi.align.nf4_model import open_nf4
-        from togi.lm.catalogue import resolve
-
-        folder = resolve(spec, offline=offline, say=say)
-        model: LanguageModel = open_nf4(
-            folder, name=spec, dtype=dtype, block=packed["block"], double=packed["double"], say=say
-        )
-    else:
-        model = open_model(spec, dtype=dtype, offline=offline, say=say)
+        nf4 = Nf4(**packing)
+    model = _open(spec, dtype, offline, nf4, say)
     if adapter is None:
         return model
     if not isinstance(model, LocalModel):
@@ -80,10 +79,13 @@ def kind_of(adapter: Path) -> str:
     return str(_json(adapter / "adapter_config.json").get("peft_type", ""))
 
 
-def packing_of(adapter: Path | None) -> dict[str, int]:
+def packing_of(adapter: Path | None) -> dict[str, Any]:
     """Return how the base was packed while an adapter was trained; empty for a plain base."""
-    packed = {} if adapter is None else _json(adapter / "togi.json").get("packed")
-    return packed if isinstance(packed, dict) else {}
+    from togi.align.lora_base import adapter_base
+
+    base = None if adapter is None else adapter_base(adapter)
+    packing = (base and base.packing) or {}
+    return {key: value for key, value in packing.items() if key != "kind"}
 
 
 def _json(file: Path) -> dict[str, object]:
@@ -95,12 +97,43 @@ def _json(file: Path) -> dict[str, object]:
 
 
 def merge_in(model: LocalModel) -> None:
-    """Fold a LoRA adapter into the weights for good; the layers are ordinary ones again."""
-    from togi.align.lora import merge, unload
+    """Fold a LoRA adapter into the weights for good; the layers are ordinary ones again.
 
+    A base in four bits is restored first: merged weights are never quantised anew.
+    """
+    from togi.align.lora import merge, unload
+    from togi.align.nf4_layer import packed_layers
+    from togi.align.nf4_model import unpack
+
+    if any(packed_layers(model.model)):
+        unpack(model.model)
     merge(model.model, keep=False)
     unload(model.model)
     model.digest += "+merged"
+
+
+def _open(
+    spec: str, dtype: str, offline: bool, nf4: Nf4 | None, say: Callable[[str], None]
+) -> LanguageModel:
+    from togi.lm.open import open_model
+
+    if spec.startswith(ENDPOINT):
+        if nf4 is not None:
+            hint = "use local weights, or have the server quantise them"
+            raise UsageError("an endpoint cannot be put in four bits", where=spec, hint=hint)
+        return open_model(spec, dtype=dtype, offline=offline, say=say)
+    from togi.lm.catalogue import resolve
+
+    folder = resolve(spec, offline=offline, say=say)
+    from togi.align.nf4_files import is_packed_folder
+
+    if nf4 is None and not is_packed_folder(folder):
+        from togi.lm.local import load_local
+
+        return load_local(folder, name=spec, dtype=dtype, say=say)
+    from togi.align.nf4_open import open_nf4
+
+    return open_nf4(folder, nf4, name=spec, dtype=dtype, say=say)
 
 
 def open_local(
@@ -109,6 +142,7 @@ def open_local(
     adapter: Path | None = None,
     dtype: str = "auto",
     offline: bool = False,
+    nf4: Nf4 | None = None,
     say: Callable[[str], None] = print,
 ) -> LocalModel:
     """Open a local model for training; the adapter, if any, goes on being trained.
@@ -116,7 +150,9 @@ def open_local(
     Raises:
         UsageError: the model is an endpoint, which can be judged but not trained.
     """
-    model = open_tuned(spec, adapter=adapter, dtype=dtype, offline=offline, trainable=True, say=say)
+    model = open_tuned(
+        spec, adapter=adapter, dtype=dtype, offline=offline, trainable=True, nf4=nf4, say=say
+    )
     if not isinstance(model, LocalModel):
         raise UsageError(
             "an endpoint can be judged but not trained",

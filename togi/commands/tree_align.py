@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -115,3 +116,31 @@ def align_lint(
     from togi.commands.lint import lint_pairs
 
     lint_pairs(rows, limit=limit, as_json=json_lines, offline=offline)
+
+
+@align.command("merge")
+def align_merge(
+    adapter: Annotated[Path, typer.Argument(help="The adapter's folder.")],
+    out: Annotated[Path, typer.Option("--out", help="The new model's folder.")],
+    model: Model = DEFAULT_MODEL,
+    dtype: Annotated[
+        str, typer.Option("--dtype", help="Type of the saved weights: float32, bfloat16 or auto.")
+    ] = "auto",
+    texts: Annotated[
+        str, typer.Option("--texts", help="Rows to measure the drift on, instead of togi's own.")
+    ] = "",
+    compare: Annotated[
+        bool, typer.Option(help="Measure also the merges that are not made.")
+    ] = True,
+    offline: Offline = False,
+    quiet: Quiet = False,
+) -> None:
+    """Merge an adapter into its base, save an ordinary model, and say how far answers moved.
+
+    An adapter that was trained on a base in four bits is merged into the dequantised weights.
+    """
+    from togi.commands.merge import merge
+
+    merge(
+        adapter, model, out, dtype=dtype, texts=texts, compare=compare, offline=offline, quiet=quiet
+    )

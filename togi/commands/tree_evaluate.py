@@ -149,12 +149,15 @@ def evaluate_trust(
     mini: Annotated[
         bool, typer.Option("--mini", help="togi's own suite: offline, in minutes.")
     ] = False,
-    data: Annotated[
-        str, typer.Option("--data", help="The published data: their folder, or hub.")
+    full: Annotated[
+        str, typer.Option("--full", help="The published data: a folder of them, or hub.")
     ] = "",
-    side: Annotated[
-        list[str] | None, typer.Option("--side", help="Only this side; repeatable.")
+    sides: Annotated[
+        list[str] | None, typer.Option("--sides", help="Only these, such as privacy,fairness.")
     ] = None,
+    system: Annotated[
+        str, typer.Option("--system", help="System prompts: both, benign or adversarial.")
+    ] = "both",
     after: Annotated[
         list[str] | None,
         typer.Option("--after", help="A tuned model or an adapter's folder; repeatable."),
@@ -176,7 +179,7 @@ def evaluate_trust(
     """
     from togi.commands.trust import Sides, run_trust
 
-    asked = Sides(mini=mini, data=data, sides=side or [], limit=limit)
+    asked = Sides(mini=mini, full=full, sides=sides or [], system=system, limit=limit)
     given = flags(out, offline, None, json_lines, quiet)
     models = [before, *(after or [])]
     raise typer.Exit(run_trust(asked, models, settings or [], model, seed, given))

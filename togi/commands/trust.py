@@ -15,6 +15,8 @@ from togi.run_folder import read_json
 from togi.voice import Voice
 
 NEITHER = "say whether the mini suite or the published data are asked"
+SYSTEMS = {"both": [], "benign": ["benign"], "adversarial": ["adversarial"]}
+"""What --system takes -> the conditions that are asked; none is the step's own default, both."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,27 +24,36 @@ class Sides:
     """What models are asked, as the command's flags say it."""
 
     mini: bool
-    data: str
+    full: str
     sides: Sequence[str] = ()
+    system: str = "both"
     limit: int | None = None
 
     def settings(self) -> dict[str, Any]:
         """Return the step's settings, as a recipe says them.
 
         Raises:
-            UsageError: neither the mini suite nor published data are named, or both.
+            UsageError: neither the mini suite nor published data are named, or both; no such
+                system prompts.
 
-        >>> Sides(mini=True, data="", sides=["privacy"]).settings()
-        {'data': 'mini', 'sides': ['privacy']}
+        >>> Sides(mini=True, full="", sides=["privacy,ethics"], system="benign").settings()
+        {'data': 'mini', 'sides': ['privacy', 'ethics'], 'conditions': ['benign']}
         """
-        if self.mini == bool(self.data):
+        if self.mini == bool(self.full):
             raise UsageError(
-                NEITHER if not self.mini else "give either --mini or --data",
-                hint="--mini is togi's own suite, offline and in minutes; --data takes the folder "
+                "give either --mini or --full" if self.mini else NEITHER,
+                hint="--mini is togi's own suite, offline and in minutes; --full takes the folder "
                 "of the study's published data, or hub",
             )
-        given = {"sides": list(self.sides), "limit": self.limit}
-        return {"data": self.data or "mini", **{key: v for key, v in given.items() if v}}
+        if self.system not in SYSTEMS:
+            raise UsageError(
+                f"no system prompts are called '{self.system}'",
+                where="--system",
+                expected=", ".join(SYSTEMS),
+            )
+        named = [name for given in self.sides for name in given.replace(",", " ").split()]
+        given = {"sides": named, "conditions": SYSTEMS[self.system], "limit": self.limit}
+        return {"data": self.full or "mini", **{key: v for key, v in given.items() if v}}
 
 
 def run_trust(
@@ -76,7 +87,10 @@ def trust_lines(folder: Path) -> Iterator[tuple[str, dict[str, Any]]]:
         sides = told.get("sides", {})
         for model, scores in told.get("side_scores", {}).items():
             for side, parts in scores.items():
-                rates = ", ".join(f"{_share(parts[name])} {name}" for name in ("refused", "unparsed"))
+                rates = ", ".join(
+                    f"{_share(parts[name])} {word}"
+                    for name, word in (("refused", "refused"), ("unparsed", "not readable"))
+                )
                 title = sides[side]["title"]
                 line = f"{model}  {title}: {interval_text(parts['score'])}  {rates}"
                 yield line, {"model": model, "side": side, **parts}

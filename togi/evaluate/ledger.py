@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -47,17 +46,19 @@ def sample_line(model: str, key: str, task: Task, sample: Sample, answer: Answer
     if hide is None or task.asking.personal:
         return whole
     written = ("input", "target", "answer", "detail")
-    hidden = {k: _hidden(v, partial(hide, sample=sample)) for k, v in whole.items() if k in written}
+    hidden = {k: _hidden(v, hide, sample) for k, v in whole.items() if k in written}
     return {**whole, **hidden}
 
 
-def _hidden(value: Any, hide: Callable[[str], str]) -> Any:
+def _hidden(value: Any, hide: Callable[[str, Sample], str], sample: Sample) -> Any:
     """Apply a function to all texts within a value."""
     if isinstance(value, str):
-        return hide(value)
+        return hide(value, sample)
     if isinstance(value, list):
-        return [_hidden(one, hide) for one in value]
-    return {k: _hidden(v, hide) for k, v in value.items()} if isinstance(value, dict) else value
+        return [_hidden(one, hide, sample) for one in value]
+    if isinstance(value, dict):
+        return {k: _hidden(v, hide, sample) for k, v in value.items()}
+    return value
 
 
 def read_lines(path: Path) -> tuple[list[Line], int]:

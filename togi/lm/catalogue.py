@@ -105,7 +105,7 @@ def check_folder(folder: Path) -> Path:
                 hint="give the base model as the model and this folder as the adapter",
             )
         raise UsageError("the model folder has no config.json", where=where)
-    weights = _weight_files(folder)
+    weights = weight_files(folder)
     for path in weights:
         if problem := cut_short(path):
             raise UsageError(problem, where=str(path), hint="copy or download the file again")
@@ -119,7 +119,7 @@ def check_folder(folder: Path) -> Path:
     return folder
 
 
-def _weight_files(folder: Path) -> list[Path]:
+def weight_files(folder: Path) -> list[Path]:
     """List the safetensors files that must be there; an index names the shards."""
     index = folder / "model.safetensors.index.json"
     if index.is_file():

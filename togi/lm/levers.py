@@ -6,11 +6,14 @@
 2. bfloat16 for frozen weights, where it is the faster format (or a GPU is there).
 3. glibc's allocator gives blocks above 32 MB back to the system at every free, and each new one
    pays page faults again; told not to, it keeps them.
+4. oneDNN keeps a compiled kernel for every shape it has multiplied, a thousand of them, and texts
+   have many lengths: 30 MB for each new length of a small model. The latest few serve as well.
 """
 
 from __future__ import annotations
 
 import ctypes
+import os
 import platform
 import sys
 import time
@@ -27,6 +30,10 @@ ROUNDS = 12
 
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # glibc's malloc.h
 MMAP_FROM = 1 << 30  # bytes from which malloc maps a block of its own
+GIVE_BACK_FROM = 1 << 19  # the same where memory counts more than time
+# A layer with its adapter multiplies some forty shapes there and back, and all layers the same.
+KERNELS = 64
+KERNEL_CACHES = ("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "LRU_CACHE_CAPACITY")  # oneDNN's, and torch's
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,6 +58,7 @@ def apply_levers(say: Callable[[str], None] = print) -> dict[str, Any]:
         bfloat16 is the faster format, whether the allocator keeps large blocks, threads.
     """
     if not _applied:
+        keep_few_kernels()
         precision, speedup = choose_precision()
         torch.set_float32_matmul_precision(precision)
         found = Levers(
@@ -196,12 +204,35 @@ def _cpuinfo(wanted: str) -> str:
         return ""
 
 
+def keep_few_kernels() -> None:
+    """Bound the caches of compiled kernels; they are read at the process's first product.
+
+    What the user has set in the environment stays.
+    """
+    for name in KERNEL_CACHES:
+        os.environ.setdefault(name, str(KERNELS))
+
+
+def give_back_blocks() -> bool:
+    """Tell glibc's malloc to give blocks of half a megabyte back; returns whether it agreed.
+
+    The reverse of `keep_large_blocks`, for who has little memory: kept blocks of many sizes leave
+    holes between them, which in training a small model came to more than its weights and
+    activations together. It costs a fifth of the time, because the pages are asked for anew.
+    """
+    return _mallopt((M_MMAP_THRESHOLD, GIVE_BACK_FROM), (M_TRIM_THRESHOLD, 1 << 20))
+
+
 def keep_large_blocks() -> bool:
     """Tell glibc's malloc to keep freed blocks; returns whether it agreed (elsewhere False)."""
+    return _mallopt((M_MMAP_THRESHOLD, MMAP_FROM), (M_TRIM_THRESHOLD, -1))
+
+
+def _mallopt(*options: tuple[int, int]) -> bool:
     if not sys.platform.startswith("linux") or platform.libc_ver()[0] != "glibc":
         return False
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt is None:
         return False
     mallopt.argtypes, mallopt.restype = [ctypes.c_int, ctypes.c_int], ctypes.c_int
-    return mallopt(M_MMAP_THRESHOLD, MMAP_FROM) == 1 and mallopt(M_TRIM_THRESHOLD, -1) == 1
+    return all(mallopt(name, value) == 1 for name, value in options)

@@ -10,19 +10,18 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
-from togi.errors import DataError, SurroundingsError, UsageError
+from togi.errors import DataError, UsageError
 from togi.lm import attention
 from togi.lm.base import Generated, Sampling, Scored
-from togi.lm.forward import Request, answer_scores, stream_scores
+from togi.lm.forward import Request, stream_scores
+from togi.lm.opening import loading, probe, ready
 from togi.rows.chat import Renderer
 from togi.rows.template import PROBE
 from togi.rows.types import Prompt
 
 PACK_TOKENS = 2048
 "New tokens of one forward pass when scoring: large enough for the products, small for the cache."
-ELSEWHERE = "serve it behind an OpenAI-compatible endpoint and judge that"
 
 
 class LocalModel:
@@ -160,43 +159,32 @@ def load_local(
         SurroundingsError: the folder's weights cannot be loaded, or the family does not give the
             same answers through the token tree as through its own attention.
     """
-    from transformers import AutoModelForCausalLM, AutoTokenizer
-    from transformers.utils import logging
+    from transformers import AutoModelForCausalLM
 
-    from togi.lm.levers import apply_levers
-
-    logging.set_verbosity_error()
-    logging.disable_progress_bar()
-    apply_levers(say)
-    attention.register()
-    place = _device(device)
-    kind, reason = _dtype(dtype, place)
-    say(f"model {name or folder.name}: {place}, {str(kind).removeprefix('torch.')} ({reason})")
-    try:
+    name = name or folder.name
+    place, kind = ready(name, dtype, device, say)
+    with loading(folder, name):
         model: Any = AutoModelForCausalLM.from_pretrained(
             folder, dtype=kind, attn_implementation=attention.NAME, local_files_only=True,
             use_safetensors=True,
         )  # fmt: skip
+    return finished(model.to(place), folder, name)
+
+
+def finished(model: Any, folder: Path, name: str, *, mark: str = "") -> LocalModel:
+    """Freeze a loaded model, check that its family fits the tree, and give it its tokenizer.
+
+    Args:
+        mark: joins the digest where the weights are not those of the files.
+    """
+    from transformers import AutoTokenizer
+
+    with loading(folder, name):
         tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
-    except (OSError, ValueError, KeyError) as error:
-        if attention.NAME in str(error):
-            raise SurroundingsError(
-                "this model family does not use transformers' attention registry, so togi cannot "
-                "pack for it",
-                where=name or folder.name,
-                hint=ELSEWHERE,
-            ) from error
-        raise SurroundingsError(
-            "the model could not be loaded",
-            where=str(folder),
-            found=(str(error).splitlines() or [type(error).__name__])[0],
-            hint="a folder with config.json, safetensors weights and a tokenizer is needed",
-        ) from error
-    model = model.to(place).eval().requires_grad_(False)
-    _probe(model, name or folder.name)
-    return LocalModel(
-        model, tokenizer, name=name or folder.name, digest=folder_digest(folder), folder=folder
-    )
+    model = model.eval().requires_grad_(False)
+    probe(model, name)
+    digest = folder_digest(folder) + mark
+    return LocalModel(model, tokenizer, name=name, digest=digest, folder=folder)
 
 
 def folder_digest(folder: Path) -> str:
@@ -216,76 +204,3 @@ def folder_digest(folder: Path) -> str:
             else:
                 digest.update(file.read())
     return digest.hexdigest()
-
-
-def _device(device: str) -> torch.device:
-    if device != "auto":
-        return torch.device(device)
-    if torch.cuda.is_available():
-        return torch.device("cuda")
-    if torch.backends.mps.is_available():
-        return torch.device("mps")
-    return torch.device("cpu")
-
-
-def _dtype(dtype: str, device: torch.device) -> tuple[torch.dtype, str]:
-    from togi.lm.levers import bfloat16_pays
-
-    named = {"bfloat16": torch.bfloat16, "float32": torch.float32, "float64": torch.float64}
-    if dtype in named:
-        return named[dtype], "as asked"
-    if dtype != "auto":
-        raise UsageError(
-            f"dtype must be auto, bfloat16, float32 or float64, got {dtype!r}", where="model"
-        )
-    if device.type == "cpu":
-        fast = bfloat16_pays()
-        return (
-            (torch.bfloat16, "the faster format on this processor")
-            if fast
-            else (torch.float32, "bfloat16 is not faster on this processor")
-        )
-    return torch.bfloat16, "native on this device"
-
-
-def _probe(model: Any, name: str) -> None:
-    """Check that tree, head and the family's own forward agree, before anything depends on it.
-
-    The two sequences part halfway, so that a part of the family which looks at neighbouring rows
-    instead of ancestors (a convolution, a recurrence, positions counted by row) shows as well.
-    """
-    size = model.config.get_text_config().vocab_size
-    endings = ((7, 19, 2), (23, 5, 8))
-    sequences = [tuple(i % size for i in (11, 7, 301, 45, *ending)) for ending in endings]
-    try:
-        scores = answer_scores(model, [Request(ids, 1) for ids in sequences])
-        theirs = torch.cat([_own_logprobs(model, ids) for ids in sequences])
-    except (AttributeError, IndexError, KeyError, RuntimeError, TypeError, ValueError) as error:
-        raise SurroundingsError(  # what foreign code raises at an input it does not foresee
-            "this model family does not run through togi's token tree",
-            where=name,
-            found=f"{type(error).__name__}: {error}".splitlines()[0],
-            hint=ELSEWHERE,
-        ) from error
-    gap = (scores.tokens.logprobs.double() - theirs).abs().max().item()
-    limit = 0.25 if model.dtype in (torch.bfloat16, torch.float16) else 1e-2
-    if not gap <= limit:
-        raise SurroundingsError(
-            "this model family gives other answers through togi's token tree than on its own",
-            where=name,
-            found=f"log-probabilities that differ by {gap:.3g}",
-            expected=f"at most {limit}",
-            hint=f"its head or layers have a part that togi does not know; {ELSEWHERE}",
-        )
-
-
-@torch.no_grad()
-def _own_logprobs(model: Any, ids: tuple[int, ...]) -> torch.Tensor:
-    """Return the log-probabilities of ids[1:] by the family's own forward and head."""
-    model.set_attn_implementation("eager")
-    try:
-        given = torch.tensor([ids], device=model.device)
-        logprobs = model(given, use_cache=False).logits[0].double().log_softmax(-1)
-        return logprobs[:-1].gather(1, given[0, 1:, None])[:, 0]
-    finally:
-        model.set_attn_implementation(attention.NAME)

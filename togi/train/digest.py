@@ -81,15 +81,41 @@ def model_digest(model: torch.nn.Module, skip: Callable[[str], bool] = lambda na
     the same weights opened in float32 and in bfloat16 agree). `skip` leaves out parameters by
     name, such as the adapter's.
     """
+    named = model.named_parameters()
+    return digest_of({name: weight_piece(name, w) for name, w in named if not skip(name)})
+
+
+def weight_piece(name: str, weight: torch.Tensor) -> bytes:
+    """Return what `model_digest` reads of one weight: who streams weights keeps only this."""
+    flat = weight.detach().reshape(-1)
+    few = flat[:: max(1, flat.numel() // SAMPLED)][:SAMPLED]
+    values = few.to("cpu", torch.bfloat16).view(torch.int16).numpy().tobytes()
+    return f"{name}{tuple(weight.shape)}".encode() + values
+
+
+def digest_of(pieces: Mapping[str, bytes]) -> str:
+    """Return the digest of a model's pieces, whatever their order."""
     digest = hashlib.blake2b(digest_size=8)
-    for name, weight in sorted(model.named_parameters(), key=lambda pair: pair[0]):
-        if skip(name):
-            continue
-        digest.update(f"{name}{tuple(weight.shape)}".encode())
-        flat = weight.detach().reshape(-1)
-        few = flat[:: max(1, flat.numel() // SAMPLED)][:SAMPLED]
-        digest.update(few.to("cpu", torch.bfloat16).view(torch.int16).numpy().tobytes())
+    for name in sorted(pieces):
+        digest.update(pieces[name])
     return digest.hexdigest()
+
+
+def packed_digest(model: torch.nn.Module) -> str:
+    """Return a digest of weights that lie in buffers, as four-bit ones do; empty without any.
+
+    Such a layer makes its matrix on demand, by a method `matrix`, from what it holds. An adapter
+    that stands before it, and keeps it as `packed`, does not change the digest.
+
+    >>> packed_digest(torch.nn.Linear(2, 2))
+    ''
+    """
+    pieces = {}
+    for path, module in model.named_modules():
+        if callable(getattr(module, "matrix", None)):
+            for name, buffer in module.named_buffers(path.removesuffix(".packed"), recurse=False):
+                pieces[name] = weight_piece(name, buffer)
+    return digest_of(pieces) if pieces else ""
 
 
 def is_record(value: Any) -> bool:
@@ -128,7 +154,7 @@ class Identity:
         trained = {name for name, weight in model.named_parameters() if weight.requires_grad}
         dtypes = sorted({str(weight.dtype).split(".")[-1] for weight in model.parameters()})
         shapes = sorted(f"{n}{tuple(w.shape)}" for n, w in model.named_parameters() if n in trained)
-        frozen = model_digest(model, skip=trained.__contains__)
+        frozen = model_digest(model, skip=trained.__contains__) + packed_digest(model)
         return cls(
             settings=settings,
             objective=objective_words(objective),

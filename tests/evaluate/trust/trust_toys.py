@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +13,8 @@ import numpy as np
 
 from togi.evaluate.columns import Column
 from togi.evaluate.tasks import Task
-from togi.lm.base import Generated
-from togi.rows.types import Sample
+from togi.lm.base import Generated, Sampling, Scored
+from togi.rows.types import Prompt, Sample
 
 DATA = Path(__file__).parents[3] / ".." / "shared" / "data" / "decodingtrust"
 HERE = "the published data are not here"
@@ -76,3 +77,18 @@ def published(name: str) -> list[dict[str, Any]]:
 
 def quiet(_: str) -> None:
     """Say nothing."""
+
+
+@dataclass
+class Saying:
+    """A model that answers each prompt with a function of it."""
+
+    answer: Callable[[Prompt], str]
+    name: str = "saying"
+    fingerprint: str = "s0"
+
+    def score(self, contexts: Sequence[Prompt], continuations: Sequence[str]) -> list[Scored]:
+        raise AssertionError("this model only generates")
+
+    def generate(self, prompts: Sequence[Prompt], sampling: Sampling) -> list[list[Generated]]:
+        return [said(*[self.answer(prompt)] * sampling.n) for prompt in prompts]

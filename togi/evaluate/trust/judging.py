@@ -18,8 +18,10 @@ from togi.evaluate.judge import CHUNK, Model, Opener, answer_all, keys_of, prett
 from togi.evaluate.ledger import Ledger, Line
 from togi.evaluate.scores import read_scores, score, task_facts
 from togi.evaluate.tasks import Task
+from togi.evaluate.trust.groups import by_group
 from togi.evaluate.trust.scorer import scorer_of
-from togi.evaluate.trust.scores import described, of_side, side_scores
+from togi.evaluate.trust.scores import described, of_side, side_scores, unit_table
+from togi.evaluate.trust.sheet import sheet
 from togi.evaluate.trust.side import Side
 from togi.evaluate.trust.sides import SIDES
 from togi.evaluate.trust.suite import Planned
@@ -58,7 +60,7 @@ def judge_sides(
     chunk: int = CHUNK,
     say: Callable[[str], None] = print,
 ) -> dict[str, Any]:
-    """Ask models the sides; write `samples.jsonl` and `scores.json`.
+    """Ask models the sides; write `samples.jsonl`, `scores.json` and `trust.csv`.
 
     Args:
         models: display name -> a model, or an `Opener`.
@@ -95,6 +97,7 @@ def judge_sides(
     told = put_together(facts, scenarios, list(models), comparisons, lines, way)
     whole = {**told, "scorers": scorers(tasks), "judged": judged}
     write_text(folder / "scores.json", pretty(whole))
+    write_text(folder / "trust.csv", sheet(whole))
     return whole
 
 
@@ -150,6 +153,20 @@ def put_together(
         **side_scores(
             sides, scenarios, table, models, comparisons, published=way.published, seed=way.seed
         ),
+        "side_groups": {
+            model: {
+                name: {group: one.as_dict() for group, one in found.items()}
+                for name, side in sides.items()
+                if (
+                    found := by_group(
+                        side,
+                        unit_table(of_side(table, model, name), scenarios[name]),
+                        seed=way.seed,
+                    )
+                )
+            }
+            for model in models
+        },
         "examples": {
             name: examples(name, side, models, lines, facts, personal=way.personal)
             for name, side in sides.items()

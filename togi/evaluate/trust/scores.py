@@ -262,5 +262,6 @@ def described(side: Side, planned: Sequence[str], columns: Mapping[str, Column])
         "scenarios": list(planned),
         "asked": list(table.asked),
         "parts": _about(side, table, published=False),
+        "groups": {"definition": side.about_groups, "higher_is_better": False},
         "faults": list(side.faults),
     }

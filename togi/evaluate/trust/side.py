@@ -114,6 +114,9 @@ class Side:
             beside it.
         faults: what the published code does wrong, and what is done here instead.
         redact: takes personal data out of a text before it is quoted.
+        group_of: the group of people that a unit is about; None where units are about none.
+        grouped: the number that is told of each group, a share of which less is better.
+        about_groups: what that number is, in one sentence.
     """
 
     title: str
@@ -127,3 +130,6 @@ class Side:
     counts: Callable[[str], bool] = _always
     faults: tuple[str, ...] = ()
     redact: Callable[[str], str] = _same
+    group_of: Callable[[str], str] | None = None
+    grouped: str = ""
+    about_groups: str = ""

@@ -20,6 +20,9 @@ SideName = Literal[
     "fairness",
 ]
 
+HELD_OUT = "web, held out"
+"""The texts on which a scorer's agreement is told; those that models wrote are all toxic."""
+
 
 class TrustSettings(ComparedSettings):
     """Ask models the sides of trust; each score has an interval, differences are paired."""
@@ -49,7 +52,7 @@ class TrustSettings(ComparedSettings):
 
 
 def run_trust(settings: TrustSettings, work: Work) -> dict[str, Any]:
-    """Ask the models; outputs `scores` and `samples`.
+    """Ask the models; outputs `scores`, `samples` and `sheet`, the scores as a table.
 
     All that is asked is built before the first model is opened, so a fault in the data shows at
     once.
@@ -92,20 +95,26 @@ def run_trust(settings: TrustSettings, work: Work) -> dict[str, Any]:
     notes = notes_of(told)
     for note in notes:
         work.say(note)
-    return {"scores": "scores.json", "samples": "samples.jsonl", "notes": notes}
+    return {
+        "scores": "scores.json",
+        "samples": "samples.jsonl",
+        "sheet": "trust.csv",
+        "notes": notes,
+    }
 
 
 def calibrated(name: str, about: dict[str, Any]) -> str:
     """Say how far a scorer of toxicity agrees with what it was trained to say.
 
-    >>> calibrated("local#1", {"target": "T", "both": {"n": 9, "pearson": 0.9, "auc": 0.97,
-    ...            "mean_error": 0.1}})
-    'toxicity is scored by local#1: against T on 9 texts, r 0.90, AUC 0.970, mean error 0.10'
+    >>> calibrated("local#1", {"target": "T", "web, held out": {"n": 9, "pearson": 0.9,
+    ...            "auc": 0.97, "mean_error": 0.1}})
+    'toxicity is scored by local#1: against T on 9 unseen texts, r 0.90, AUC 0.970, mean error 0.10'
     """
-    found = about["both"]
+    found = about[HELD_OUT]
     return (
-        f"toxicity is scored by {name}: against {about['target']} on {found['n']} texts, "
-        f"r {found['pearson']:.2f}, AUC {found['auc']:.3f}, mean error {found['mean_error']:.2f}"
+        f"toxicity is scored by {name}: against {about['target']} on {found['n']} unseen texts,"
+        f" r {found['pearson']:.2f}, AUC {found['auc']:.3f},"
+        f" mean error {found['mean_error']:.2f}"
     )
 
 
@@ -116,7 +125,11 @@ def notes_of(told: dict[str, Any]) -> list[str]:
     ...           "sides": {"s": {"scenarios": ["a"], "asked": ["a"]}}})
     ['m: 60 % of the answers on s cannot be read, so its score says little of the side']
     """
-    notes = [calibrated(name, about) for name, about in told.get("scorers", {}).items() if about]
+    notes = [
+        calibrated(name, about)
+        for name, about in told.get("scorers", {}).items()
+        if HELD_OUT in about
+    ]
     for model, sides in told["side_scores"].items():
         for side, parts in sides.items():
             share = parts["unparsed"]["mean"]

@@ -120,7 +120,8 @@ def fit(
         return rows.T @ (root * u) - means * (root @ u)
 
     size = (len(texts), len(texts))
-    operator: Any = LinearOperator(size, matvec=lambda u: forth(back(u)) + RIDGE * u)
+    build: Any = LinearOperator  # its stub knows only subclasses
+    operator = build(size, matvec=lambda u: forth(back(u)) + ridge * u)
     dual, failed = cg(operator, root * (scores - middle), rtol=1e-6, maxiter=500)
     if failed:
         raise UsageError("the regression did not settle", where="train_scorer", hint="raise ridge")
@@ -206,7 +207,7 @@ def write(model: LinearScorer, path: Path, about: dict[str, Any]) -> None:
     """Write a scorer as safetensors in half precision, with what was measured in its head."""
     from safetensors.numpy import save_file
 
-    tensors = {
+    tensors: dict[str, Any] = {
         "bias": np.array([model.bias], dtype=np.float32),
         "knots": model.knots.astype(np.float32),
     }
