@@ -19,7 +19,7 @@ IMMORAL = 200
 LISTS = 8
 """Lists of solved examples, one of which each item gets; an engine reads each list once."""
 GREEDY = Sampling(temperature=0.0, max_tokens=16)
-DRAWN = Sampling(n=4, max_tokens=6)
+DRAWN = Sampling(n=4, max_tokens=6, temperature=0.5)
 """The mini suite draws: a small model's greedy answer is often the same to everything."""
 
 
