@@ -70,6 +70,8 @@ clean: ## remove the environments and what tools left behind
 	  logodds==0.1.0 statsmodels==0.15.0 \
 	  torch==2.13.0 transformers==5.23.0 autograd==1.9.1 \
 	  bitsandbytes==0.50.2
+	$< $(PIP) --no-deps torchtune==0.6.1
+	$< $(PIP) --no-deps --target .venv-peers/trl-ppo --upgrade trl==1.12.0
 	touch $@
 
 # The report is opened in a real browser by its tests; without one these tests say that they skip.

@@ -171,9 +171,26 @@ def write(name: str, folder: Path, *, n: int = 64, **more: Any) -> Path:
         add_lora(model.model, Lora(rank=8, alpha=16, layers=ADAPTED[name]), seed=0)
         save_adapter(model.model, folder / "adapter", MODEL)
         job["adapter"] = str(folder / "adapter")
+    if name == "ppo":
+        job["judge"] = _judge(model.model, job["head"], folder / "judge")
+        job["fixed"] = [
+            model.tokenizer(prompt + answer)["input_ids"][:160] for prompt, answer in rows(8)
+        ]
     path = folder / f"{name}.json"
     path.write_text(json.dumps(job))
     return path
+
+
+def _judge(model: Any, head: str, folder: Path) -> str:
+    """Write a reward model as an adapter that changes nothing yet, with its head."""
+    from safetensors.torch import load_file
+
+    from togi.align.lora import save_adapter
+    from togi.align.reward import HEAD, put_head
+
+    put_head(model, HEAD, load_file(head)["weight"])
+    save_adapter(model, folder, MODEL)
+    return str(folder)
 
 
 def _head(width: int, path: Path) -> str:

@@ -26,11 +26,13 @@ def _train(
     **settings: Any,
 ) -> dict[str, Any]:  # fmt: skip
     from togi.align.lora import load_adapter
+    from togi.align.nf4_open import open_nf4
     from togi.lm.local import load_local
     from togi.train.config import TrainConfig
     from togi.train.loop import train
 
-    local = load_local(Path(job["model"]), dtype=job.get("dtype", "auto"), say=quiet)
+    opened = open_nf4 if job.get("nf4") else load_local
+    local = opened(Path(job["model"]), dtype=job.get("dtype", "auto"), say=quiet)
     began = time.perf_counter()
     load_adapter(local.model, Path(job["adapter"]), trainable=True)
     with tempfile.TemporaryDirectory() as folder:

@@ -17,13 +17,23 @@ def _model(job: dict[str, Any], *, adapter: bool = True) -> tuple[Any, Any]:
     dtype = {"bfloat16": torch.bfloat16, "float32": torch.float32}[job.get("dtype", "bfloat16")]
     if job.get("matmul"):
         torch.set_float32_matmul_precision(job["matmul"])
-    model = AutoModelForCausalLM.from_pretrained(job["model"], dtype=dtype)
+    packed = {"quantization_config": _packing(dtype)} if job.get("nf4") else {}
+    model = AutoModelForCausalLM.from_pretrained(job["model"], dtype=dtype, **packed)
     tokenizer = AutoTokenizer.from_pretrained(job["model"])
     if adapter:
         from peft import PeftModel
 
         model = PeftModel.from_pretrained(model, job["adapter"], is_trainable=True)
     return model, tokenizer
+
+
+def _packing(dtype: Any) -> Any:
+    from transformers import BitsAndBytesConfig
+
+    return BitsAndBytesConfig(
+        load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_use_double_quant=True,
+        bnb_4bit_compute_dtype=dtype,
+    )  # fmt: skip
 
 
 def _common(job: dict[str, Any], folder: str) -> dict[str, Any]:
@@ -141,9 +151,11 @@ def _classifier(job: dict[str, Any], *, adapter: bool = True) -> tuple[Any, Any]
     with torch.no_grad():
         model.score.weight.copy_(load_file(job["head"])["weight"])
     if adapter:
-        from peft import PeftModel
+        from peft import PeftConfig, PeftModel
 
-        model = PeftModel.from_pretrained(model, job["adapter"], is_trainable=True)
+        config = PeftConfig.from_pretrained(job["adapter"])
+        config.task_type = None  # the file's is for generation
+        model = PeftModel.from_pretrained(model, job["adapter"], config=config, is_trainable=True)
         for name, weight in model.named_parameters():
             if name.endswith("score.weight"):
                 weight.requires_grad_(True)

@@ -20,6 +20,7 @@ RESULTS = Path(__file__).resolve().parent / "results"
 OURS = ("togi", "torch", "transformers", "numpy", "numba", "llvmlite")
 PEERS = (
     "data-selection", "trl", "peft", "lm-eval", "krippendorff", "crowdtruth",
+    "bitsandbytes", "datasketch",
     "torch", "transformers", "numpy",
 )  # fmt: skip
 

@@ -53,6 +53,21 @@ ENTRIES: dict[str, Entry] = {
         minutes=12,
         model=True,
     ),
+    "nf4_error": Entry(
+        title="Four bits that fit the weights",
+        source="Dettmers et al. 2023, arXiv 2305.14314",
+        claim="NF4, made for normally distributed weights, loses less than int4 and FP4 at the same"
+        " four bits.",
+        minutes=1,
+        model=True,
+    ),
+    "mezo_memory": Entry(
+        title="Tuning in the memory of inference",
+        source="Malladi et al. 2023, arXiv 2305.17333",
+        claim="MeZO tunes with the memory of inference and comes near to what gradients reach.",
+        minutes=6,
+        model=True,
+    ),
     "kto_thumbs": Entry(
         title="Thumbs instead of pairs",
         source="Ethayarajh et al. 2024, arXiv 2402.01306",
