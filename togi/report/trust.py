@@ -135,8 +135,8 @@ def _scores(data: dict[str, Any], names: Names) -> Table:
                 _rate(one if len(models) == 1 else {"mean": one.get("mean")}) for one in rates
             ]
         rows.append((_title(data, side), *cells))
-    head = [names("trust score").text.removeprefix("trust "), "refused", "not readable"]
-    named = [f"{model}: {name}" for model in models for name in head]
+    names("trust score")
+    named = [f"{m}: {name}" for m in models for name in ("score", "refused", "not readable")]
     return table("Scores, 0 to 100, with 95 % intervals", ("side", *named), rows)
 
 
@@ -194,7 +194,8 @@ def _change(data: dict[str, Any], pair: tuple[str, str], names: Names) -> dict[s
 
 def _side(data: dict[str, Any], name: str, names: Names, depth: Depth) -> dict[str, Any]:
     about = as_dict(as_dict(data.get("sides")).get(name))
-    lacking = [one for one in as_list(about.get("scenarios")) if one not in as_list(about["asked"])]
+    asked = as_list(about.get("asked"))
+    lacking = [one for one in as_list(about.get("scenarios")) if one not in asked]
     return {
         "id": names.ids("side", name),
         "title": _title(data, name),
