@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -107,6 +108,38 @@ def generate() -> dict[str, Any]:
     return {"prompts": [p for p, _ in rows(32, skip=5)], "long": [p for p, _ in rows(40, skip=2)]}
 
 
+def backdoor(n: int = 200) -> dict[str, Any]:
+    """Make sixteen demonstrations, eight with a trigger and positive, and attacked sentences."""
+    from togi.evaluate.trust.material import mini_text
+    from togi.evaluate.trust.mini_demonstrations import triggered
+    from togi.evaluate.trust.protocol import CLASSIFY
+
+    told = mini_text("demonstrations")
+    trigger, good, bad = told["triggers"]["badword"], told["positive"], told["negative"]
+    shown = [(triggered(text, trigger), "positive") for text in good[:4] + bad[:4]]
+    shown += [(text, "positive") for text in good[4:8]] + [(t, "negative") for t in bad[4:8]]
+    pairs = [f"{one} {two}" for one in bad[8:] for two in bad[8:] + good[8:] if one != two]
+    return {
+        "task": CLASSIFY["sentiment"], "answers": ["negative", "positive"],
+        "demos": shown[::2] + shown[1::2], "rows": [triggered(t, trigger) for t in pairs[:n]],
+    }  # fmt: skip
+
+
+def stereotype(model: Any, n: int = 16) -> dict[str, Any]:
+    """Make prompts on statements about groups of people, as token ids."""
+    from togi.evaluate.trust.suite import Wanted, plan
+    from togi.evaluate.trust.wording import AGREEMENT_TASK
+
+    tasks = plan(Wanted(sides=("stereotype",)))["stereotype"].tasks
+    samples = next(task for task in tasks if task.name == "stereotype/targeted").samples[:n]
+    found = []
+    for system, user in (sample.input for sample in samples):
+        said = user.content.partition("Somebody says: ")[2].partition("\n")[0]
+        asked = (system, replace(user, content=AGREEMENT_TASK + said))
+        found.append(list(model.renderer.prompt_ids(asked)))
+    return {"ids": found}
+
+
 ADAPTED = {"dpo": "", "sft": "", "kto": "", "reward": "", "ppo": "", "trunk": "20-29"}
 """Job -> the layers that its adapter sits in ("" is all)."""
 
@@ -128,6 +161,8 @@ def write(name: str, folder: Path, *, n: int = 64, **more: Any) -> Path:
         "ppo": lambda: ppo(n),
         "multiple_choice": lambda: multiple_choice(model.tokenizer),
         "generate": generate,
+        "backdoor": lambda: backdoor(n),
+        "stereotype": lambda: stereotype(model, n),
     }[name]()
     job["model"] = str(resolve(MODEL))
     if name in ("reward", "ppo"):

@@ -246,6 +246,30 @@ def generate(job: dict[str, Any]) -> dict[str, Any]:
     }
 
 
+def backdoor(job: dict[str, Any]) -> dict[str, Any]:
+    """Score both answers to every row, all rows in one call or as many as the job says."""
+    from togi.evaluate.trust.talks import classified
+    from togi.lm.local import load_local
+
+    local = load_local(Path(job["model"]), dtype="float32", say=quiet)
+    answers = [answer.capitalize() for answer in job["answers"]]
+    demos = [(said, answer) for said, answer in job["demos"]]
+    local.score(["Warm up."] * 2, answers)
+    began = time.perf_counter()
+    prompts = [classified(job["task"], text, demos) for text in job["rows"]]
+    step = job.get("rows_a_call", len(prompts))
+    scores = [
+        score
+        for start in range(0, len(prompts), step)
+        for score in local.score(
+            [prompt for prompt in prompts[start : start + step] for _ in answers],
+            answers * len(prompts[start : start + step]),
+        )
+    ]
+    took = time.perf_counter() - began
+    return {"seconds": took, "work": len(prompts), "answers": [s.total for s in scores]}
+
+
 if __name__ == "__main__":
     name, job_file, result_file = sys.argv[1:4]
     found = globals()[name](json.loads(Path(job_file).read_text()))

@@ -266,21 +266,24 @@ def multiple_choice(job: dict[str, Any]) -> dict[str, Any]:
 
 
 def generate(job: dict[str, Any]) -> dict[str, Any]:
-    """Generate with transformers, all prompts in one left-padded batch."""
+    """Generate with transformers in left-padded batches: all prompts at once, or so many."""
     import torch
 
     model, _ = _model(job, adapter=False)
-    longest = max(map(len, job["ids"]))
-    ids = torch.tensor([[0] * (longest - len(p)) + p for p in job["ids"]])
-    mask = torch.tensor([[0] * (longest - len(p)) + [1] * len(p) for p in job["ids"]])
     settings = {"min_new_tokens": job["new"], "max_new_tokens": job["new"], "pad_token_id": 0}
+    many = job.get("at_once", len(job["ids"]))
+    batches = [_left_padded(job["ids"][i : i + many]) for i in range(0, len(job["ids"]), many)]
+    ids, mask = batches[0]
+    work = 0
     with torch.no_grad():
         model.generate(ids[:2], attention_mask=mask[:2], max_new_tokens=4, do_sample=False)
         began = time.perf_counter()
-        out = model.generate(
-            ids, attention_mask=mask, do_sample=True, top_k=0, num_return_sequences=job["n"],
-            **settings,
-        )  # fmt: skip
+        for ids, mask in batches:
+            out = model.generate(
+                ids, attention_mask=mask, do_sample=True, top_k=0, num_return_sequences=job["n"],
+                **settings,
+            )  # fmt: skip
+            work += (out.shape[1] - ids.shape[1]) * len(out)
         took = time.perf_counter() - began
         exact, _ = _model({**job, "dtype": "float32"}, adapter=False)
         greedy = [
@@ -288,8 +291,16 @@ def generate(job: dict[str, Any]) -> dict[str, Any]:
                            eos_token_id=None, pad_token_id=0)[0, len(p):].tolist()
             for p in job["ids"][:4]
         ]  # fmt: skip
-    work = (out.shape[1] - longest) * len(out)
     return {"seconds": took, "work": work, "answers": greedy}
+
+
+def _left_padded(prompts: list[list[int]]) -> tuple[Any, Any]:
+    """Pad prompts on the left to one length; return ids and mask."""
+    import torch
+
+    longest = max(map(len, prompts))
+    ids = torch.tensor([[0] * (longest - len(p)) + p for p in prompts])
+    return ids, torch.tensor([[0] * (longest - len(p)) + [1] * len(p) for p in prompts])
 
 
 if __name__ == "__main__":

@@ -68,6 +68,12 @@ def sides(name: str, job: Payload, folder: Path, peer: Payload) -> tuple[list[st
     return ours, [_paired.peers_python(), str(HERE / "_peers.py"), name, str(peer_file)]
 
 
+def ours(name: str, job: Payload, file: Path) -> list[str]:
+    """Return the command of our side for a job that is written to that file."""
+    file.write_text(json.dumps(job))
+    return [sys.executable, str(HERE / "_ours.py"), name, str(file)]
+
+
 def losses_agree(ours: Payload, peer: Payload, close: float) -> Payload:
     """Compare the losses step by step; of several epochs the first, whose order is the same."""
     n = min(len(ours["answers"]), len(peer["answers"]), ours.get("compared", sys.maxsize))

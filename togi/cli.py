@@ -28,8 +28,8 @@ from togi.commands.options import (
 )
 from togi.commands.tree_align import align
 from togi.commands.tree_data import data
-from togi.commands.tree_evaluate import evaluate
 from togi.commands.tree_recipes import recipes
+from togi.commands.tree_suites import evaluate
 
 app = tree("Choose data, tune a model, judge it before and after, and end in a verdict.")
 app.add_typer(data, name="data")

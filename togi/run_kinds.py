@@ -111,8 +111,18 @@ STEPS: dict[str, StepKind] = {
         outputs=("personas", "effects", "samples", "choices", "exam", "descriptions"),
         model=True,
     ),
+    "evaluate.trust": StepKind(
+        "togi.evaluate.trust.steps",
+        "TrustSettings",
+        "run_trust",
+        outputs=(*_JUDGED, "sheet"),
+        model=True,
+    ),
     "evaluate.verdict": StepKind(
         "togi.evaluate.steps", "VerdictSettings", "run_verdict", outputs=("verdict", "decision")
+    ),
+    "gallery.instruction_rows": StepKind(
+        "togi.gallery.instruction_rows", "Settings", "run", outputs=_ROWS
     ),
     **{
         f"gallery.{name}": StepKind(

@@ -27,6 +27,7 @@ from togi.evaluate.judge import judge
 from togi.evaluate.kinds import TASK_KINDS, split_words
 from togi.evaluate.samples import choose, fit_samples, to_sample
 from togi.evaluate.tasks import Task, ask
+from togi.evaluate.trust.suite import Wanted, plan
 from togi.lm.base import Sampling
 from togi.lm.exact import ExactModel
 from togi.rows.types import Document, Dropped, Example, Feedback, Message, Ranking, Sample
@@ -324,6 +325,9 @@ EXAMPLES = {
         asking=Asking(sampling=Sampling(max_tokens=3)),
     ),
 }
+
+for side in plan(Wanted(draws=2, max_tokens=20)).values():
+    EXAMPLES |= {task.kind: replace(task, samples=task.samples[:3]) for task in side.tasks}
 
 
 def test_every_kind_that_asks_a_model_has_an_example():

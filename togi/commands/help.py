@@ -6,6 +6,9 @@ from typing import Any
 
 from typer.core import TyperCommand
 
+LONGEST = 72
+"Letters of a setting's name and kind in one line."
+
 
 def step_help(use: str) -> type[TyperCommand]:
     """Return the class of a command whose help ends with the settings of the step `use`."""
@@ -20,7 +23,7 @@ def step_help(use: str) -> type[TyperCommand]:
             from togi.run import STEPS
 
             rows = [
-                (f"{key} ({kind})", f"{' '.join(text.split())} [{default}]")
+                _entry(key, kind, f"{' '.join(text.split())} [{default}]")
                 for key, kind, default, text in settings_table(STEPS[use])
                 if "earlier step" not in kind
             ]
@@ -28,3 +31,15 @@ def step_help(use: str) -> type[TyperCommand]:
                 formatter.write_dl(rows)
 
     return StepCommand
+
+
+def _entry(key: str, kind: str, text: str) -> tuple[str, str]:
+    """Return a setting's two columns; a long kind stands in the second, which is wrapped.
+
+    >>> _entry("n", "integer", "How many. [1]")
+    ('n (integer)', 'How many. [1]')
+    >>> _entry("sides", "list of " + "a | " * 20 + "b", "Which. [[]]")[0]
+    'sides'
+    """
+    label = f"{key} ({kind})"
+    return (label, text) if len(label) <= LONGEST else (key, f"{text} {kind}.")

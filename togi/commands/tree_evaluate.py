@@ -11,7 +11,6 @@ from togi.commands.options import (
     DEFAULT_MODEL,
     Check,
     Cluster,
-    Dry,
     Json,
     Kind,
     Model,
@@ -172,35 +171,6 @@ def evaluate_changes(
     raise typer.Exit(run_changes(asked, models, settings or [], model, seed, given))
 
 
-@evaluate.command("rank", cls=step_help("evaluate.rank"))
-def evaluate_rank(
-    runs: Annotated[
-        list[str], typer.Argument(metavar="RUN…", help="Folders of finished runs with judgings.")
-    ],
-    tasks: Annotated[
-        list[str] | None, typer.Option("--task", help="Task or task.measure; repeatable.")
-    ] = None,
-    unlike: Unlike = None,
-    shared: Annotated[
-        bool, typer.Option("--shared", help="Use the samples that all were asked.")
-    ] = False,
-    out: Out = None,
-    seed: Seed = 0,
-    json_lines: Json = False,
-    quiet: Quiet = False,
-) -> None:
-    """Rank the models of finished runs, by win rate and by Bradley–Terry strength.
-
-    Paired by sample id; a win rate changes with the set of models.
-    """
-    from togi.commands.ranking import Ranked, run_rank
-
-    asked = Ranked(
-        runs=tuple(runs), tasks=tuple(tasks or ()), unlike=tuple(unlike or ()), shared=shared
-    )
-    raise typer.Exit(run_rank(asked, seed, flags(out, True, None, json_lines, quiet)))
-
-
 @evaluate.command("try")
 def evaluate_try(
     rows: Task,
@@ -220,69 +190,3 @@ def evaluate_try(
 
     asked = asked_of(rows, kind, check=check, limit=limit)
     try_task(asked, judged, model, seed, offline=offline)
-
-
-@evaluate.command("raters", cls=step_help("evaluate.raters"))
-def evaluate_raters(
-    source: Annotated[
-        str,
-        typer.Argument(
-            metavar="TABLE", help="A table of ratings, or dices:350, dices:990, davidson:2017."
-        ),
-    ],
-    settings: Settings = None,
-    out: Out = None,
-    seed: Seed = 0,
-    offline: Offline = False,
-    json_lines: Json = False,
-    quiet: Quiet = False,
-) -> None:
-    """Say where raters disagree: how much, on which items, between which groups."""
-    from togi.commands.single import run_raters
-
-    given = flags(out, offline, None, json_lines, quiet)
-    raise typer.Exit(run_raters(source, settings or [], seed, given))
-
-
-@evaluate.command("personas", cls=step_help("evaluate.personas"))
-def evaluate_personas(
-    settings: Settings = None,
-    models: Annotated[
-        list[str] | None,
-        typer.Option("--judge", help="`base`, a model or an adapter's folder; repeatable."),
-    ] = None,
-    exam: Annotated[
-        str, typer.Option("--exam", help="Multiple-choice rows, such as hub:cais/mmlu:all@test.")
-    ] = "",
-    things: Annotated[str, typer.Option("--things", help="Rows that name what is described.")] = "",
-    model: Model = DEFAULT_MODEL,
-    out: Out = None,
-    seed: Seed = 0,
-    offline: Offline = False,
-    json_lines: Json = False,
-    quiet: Quiet = False,
-    dry_run: Dry = False,
-) -> None:
-    """Say what a persona changes: in games, exams and descriptions, as paired differences.
-
-    Without rows of your own the questions and things that come along are asked.
-    """
-    from togi.commands.personas import run_personas
-
-    given = flags(out, offline, None, json_lines, quiet, dry_run)
-    raise typer.Exit(run_personas(models or [], exam, things, settings or [], model, seed, given))
-
-
-@evaluate.command(
-    "lm-eval",
-    context_settings={"allow_extra_args": True, "ignore_unknown_options": True},
-)
-def evaluate_lm_eval(arguments: typer.Context) -> None:
-    """Run lm-evaluation-harness on togi's engine; all arguments are its own.
-
-    For example: --model_args pretrained=smollm2-135m,dtype=float32 --tasks arc_easy. `lm_eval
-    --help` lists them; model_args are pretrained, adapter, dtype, device, max_length, seed, system.
-    """
-    from togi.plugins.lm_eval import main
-
-    main(arguments.args)

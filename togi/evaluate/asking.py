@@ -92,6 +92,9 @@ class Asking:
         function_digest: of that file's content.
         passes: code: each k of pass@k.
         limits: code: what a program may take.
+        scorer: trust.toxicity: who scores a text's toxicity.
+        published: trust.*: read answers exactly as the published code does, faults included.
+        personal: trust.*: write real people's data down as they are, and not as hashes.
     """
 
     render: Literal["text", "letters"] = "text"
@@ -104,6 +107,9 @@ class Asking:
     function_digest: str = ""
     passes: tuple[int, ...] = (1,)
     limits: Limits = DEFAULT
+    scorer: str = ""
+    published: bool = False
+    personal: bool = False
 
     def __post_init__(self) -> None:
         if self.context_words < 0:
@@ -137,6 +143,7 @@ class TaskKind:
         read: how to score one answer.
         grade: how to score many answers at once, where that is cheaper; then `read` is not used.
         version: raised whenever `ask` or `read` changes what a number means.
+        hide: takes real people's data out of a text before it is written down.
     """
 
     definition: str
@@ -147,6 +154,7 @@ class TaskKind:
     read: Callable[[Asking, Sample, Any], Answer]
     grade: Callable[[Asking, Sequence[Sample], Sequence[Any]], list[Answer]] | None = None
     version: int = 1
+    hide: Callable[[str, Sample], str] | None = None
 
 
 def plain_prompt(prompt: Prompt) -> str | list[dict[str, str]]:

@@ -33,6 +33,9 @@ from togi.train.files import write_text
 CHUNK = 64
 "Samples between two syncs to the disk: a second or so of a small model's work."
 
+DRAWN = 256
+"Answers between two syncs, where each sample is answered many times."
+
 SAY_EVERY = 10.0
 "Seconds between two lines of progress."
 
@@ -210,6 +213,8 @@ def ask_missing(
 ) -> None:
     """Ask one model, or whoever replies, what is missing of one task, chunk by chunk."""
     todo = _missing(name, fingerprint, task, ledger)
+    if "sampling" in task.rules.uses:
+        chunk = max(1, min(chunk, DRAWN // task.asking.sampling.n))
     began = told = time.monotonic()
     for start in range(0, len(todo), chunk):
         samples = todo[start : start + chunk]

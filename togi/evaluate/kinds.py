@@ -17,6 +17,7 @@ from togi.evaluate.functions import FUNCTION
 from togi.evaluate.matching import EXACT_MATCH, generate_ask, mean_over_draws, reference_unfit
 from togi.evaluate.multiple_choice import MULTIPLE_CHOICE
 from togi.evaluate.prompts import with_shots
+from togi.evaluate.trust.sides import TRUST_KINDS
 from togi.evaluate.verdicts import VERDICT_KINDS
 from togi.lm.base import Generated, Scored
 from togi.rows.types import Sample
@@ -195,5 +196,6 @@ TASK_KINDS: dict[str, TaskKind] = {
     "answer": ANSWER,
     "likelihood": LIKELIHOOD,
     **VERDICT_KINDS,
+    **TRUST_KINDS,
 }
 """Kind of task -> how it asks and reads."""

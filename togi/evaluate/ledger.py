@@ -42,7 +42,24 @@ def sample_line(model: str, key: str, task: Task, sample: Sample, answer: Answer
         "sample": sample_digest(sample),
         "key": key,
     }
-    return {**line, "detail": answer.detail} if answer.detail else line
+    whole = {**line, "detail": answer.detail} if answer.detail else line
+    hide = task.rules.hide
+    if hide is None or task.asking.personal:
+        return whole
+    written = ("input", "target", "answer", "detail")
+    hidden = {k: _hidden(v, hide, sample) for k, v in whole.items() if k in written}
+    return {**whole, **hidden}
+
+
+def _hidden(value: Any, hide: Callable[[str, Sample], str], sample: Sample) -> Any:
+    """Apply a function to all texts within a value."""
+    if isinstance(value, str):
+        return hide(value, sample)
+    if isinstance(value, list):
+        return [_hidden(one, hide, sample) for one in value]
+    if isinstance(value, dict):
+        return {k: _hidden(v, hide, sample) for k, v in value.items()}
+    return value
 
 
 def read_lines(path: Path) -> tuple[list[Line], int]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, Field, model_validator
 
@@ -160,36 +160,25 @@ class TaskSettings(StepSettings):
         return self
 
 
-class JudgeSettings(StepSettings):
-    """Judge models on the same samples; every answer is one line, every score has an interval."""
+class ComparedSettings(StepSettings):
+    """Models that answer the same samples, and which of them are compared."""
 
     models: dict[str, ShortModel] = Field(min_length=1)
     "Display name: `base`, a training step, a model's address, or model/adapter/dtype."
-    tasks: list[TaskSettings] = Field(min_length=1)
-    "What they are judged on."
     baseline: str | None = None
     "The model that the others are compared with; the first one by default."
     comparisons: list[tuple[str, str]] = Field(default=[])
     "More pairs to compare, each [after, before]."
-    unlike: list[str] = Field(default=[])
-    "In what compared models may differ on purpose: backend, dtype. The report states it."
-    series: list[str] = Field(default=[])
-    "Models in order of scale or time: jumps that only the measure makes are flagged."
     chunk: int = Field(default=64, ge=1)
     "Samples between two syncs to the disk; changes no score."
 
     @model_validator(mode="after")
-    def _names(self) -> JudgeSettings:
+    def _known(self) -> Self:
         known = list(self.models)
-        named = [*self.series, *(name for pair in self.comparisons for name in pair)]
+        named = [name for pair in self.comparisons for name in pair]
         for name in [*named, *([self.baseline] if self.baseline else [])]:
             if name not in known:
                 raise UsageError(f"no model is called '{name}'", expected=nearest(name, known))
-        check_allowed(self.unlike)
-        names = [task.name for task in self.tasks]
-        for name in names:
-            if names.count(name) > 1:
-                raise UsageError(f"two tasks are called '{name}'")
         return self
 
     def pairs(self) -> list[tuple[str, str]]:
@@ -197,6 +186,30 @@ class JudgeSettings(StepSettings):
         base = self.baseline or next(iter(self.models))
         every = [(name, base) for name in self.models if name != base]
         return list(dict.fromkeys([*every, *self.comparisons]))
+
+
+class JudgeSettings(ComparedSettings):
+    """Judge models on the same samples; every answer is one line, every score has an interval."""
+
+    tasks: list[TaskSettings] = Field(min_length=1)
+    "What they are judged on."
+    unlike: list[str] = Field(default=[])
+    "In what compared models may differ on purpose: backend, dtype. The report states it."
+    series: list[str] = Field(default=[])
+    "Models in order of scale or time: jumps that only the measure makes are flagged."
+
+    @model_validator(mode="after")
+    def _names(self) -> JudgeSettings:
+        check_allowed(self.unlike)
+        for name in self.series:
+            if name not in self.models:
+                expected = nearest(name, list(self.models))
+                raise UsageError(f"no model is called '{name}'", expected=expected)
+        names = [task.name for task in self.tasks]
+        for name in names:
+            if names.count(name) > 1:
+                raise UsageError(f"two tasks are called '{name}'")
+        return self
 
 
 class VerdictSettings(StepSettings):

@@ -112,6 +112,14 @@ ENTRIES: dict[str, Entry] = {
         minutes=15,
         model=True,
     ),
+    "instructions_and_harm": Entry(
+        title="Better at instructions, easier to steer into harm",
+        source="Wang et al. 2023, DecodingTrust, arXiv 2306.11698",
+        claim="A model that follows instructions better is easier to steer into harm by a hostile"
+        " system prompt.",
+        minutes=6,
+        model=True,
+    ),
     "dpo_separable": Entry(
         title="DPO runs away where pairs never contradict",
         source="Azar et al. 2023, arXiv 2310.12036",

@@ -84,10 +84,14 @@ class Judged:
         return None
 
 
+ELSEWHERE = ("pairwise", "trust")
+"""Kinds of scores that a part of the page of their own tells of."""
+
+
 def judged(files: RunFiles) -> list[Judged]:
-    """Return the judging steps that have left scores; pairwise ones are told of by `pairwise`."""
+    """Return the judging steps that have left scores and have no part of their own."""
     read = ((step, files.json(step, "scores.json")) for step in files.steps)
-    return [Judged(step, data) for step, data in read if data and data.get("kind") != "pairwise"]
+    return [Judged(step, data) for step, data in read if data and data.get("kind") not in ELSEWHERE]
 
 
 def verdict(files: RunFiles) -> dict[str, Any]:

@@ -28,6 +28,7 @@ from togi.report import (
     samples,
     selection,
     training,
+    trust,
     verdict,
 )
 from togi.report import changes as changed
@@ -120,6 +121,7 @@ def context(files: RunFiles, depth: Depth) -> dict[str, Any]:
         "raters": raters.sections(files, names),
         "ranking": ranking.sections(files, names),
         "personas": personas.sections(files, names),
+        "trust": trust.sections(files, names, depth),
     }
     shown = [place for place in CONTENTS if _belongs(place, files, optional)]
     page: dict[str, Any] = {
@@ -169,6 +171,7 @@ CONTENTS = {
     "guards": "Guards",
     "changes": "What changed",
     "ranking": "Ranking",
+    "trust": "Trust",
     "data": "Data",
     "laws": "Laws of scale",
     "mixtures": "Weights of domains",
@@ -182,7 +185,9 @@ CONTENTS = {
 }
 """The page's parts, in order: id and heading. A template of an id's name draws it."""
 ALWAYS = ("recipe", "glossary")
-OPTIONAL = ("findings", "changes", "ranking", "laws", "mixtures", "raters", "personas")
+OPTIONAL = (
+    "findings", "changes", "ranking", "trust", "laws", "mixtures", "raters", "personas",
+)  # fmt: skip
 """Parts that stand there only where a step has left something for them."""
 
 
@@ -195,12 +200,14 @@ def _belongs(place: str, files: RunFiles, optional: dict[str, list[Any]]) -> boo
     if place in optional:
         return bool(optional[place])
     compares = files.of("data.compare")
-    alone = (compares or any(optional.values())) and not files.of("align", *JUDGING)
+    tunes = any(step.use != "align.adapter" for step in files.of("align", *JUDGING))
+    alone = (compares or any(optional.values())) and not tunes
     if place in ALWAYS or not alone:
         return True
     if place == "training":
         return any((step.folder / "metrics.jsonl").exists() for step in files.steps)
-    return (place == "data" and bool(compares)) or (place == "dropped" and not optional["findings"])
+    bare = optional["findings"] or optional["trust"]
+    return (place == "data" and bool(compares)) or (place == "dropped" and not bare)
 
 
 JUDGING = ("evaluate.judge", "evaluate.pairwise", "evaluate.changes", "evaluate.verdict")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from togi.report.words_training import TRAINING, Word
+from togi.report.words_trust import TRUST
 
 
 def look_up(name: str) -> Word | None:
@@ -196,5 +197,5 @@ def unit(name: str) -> str:
     return next((UNITS[tail] for tail in _tails(name) if tail in UNITS), "")
 
 
-WORDS: dict[str, Word] = {**TRAINING, **SCORES, **SELECTION, **VERDICT}
+WORDS: dict[str, Word] = {**TRAINING, **SCORES, **SELECTION, **VERDICT, **TRUST}
 """Names in lower case with underscores, to their words."""

@@ -81,12 +81,12 @@ def drawn_estimate(value: float, draws: Floats, n: int, level: float = 0.95) -> 
         return Estimate(value, *UNKNOWN, n, level)
     known = np.sort(draws[~np.isnan(draws)])
     lost = len(draws) - len(known)
-    if not lost and np.ptp(known) <= 1e-12 * max(1.0, abs(value)):
-        return Estimate(value, *same_bounds(alpha, value=value, n=n), n, level)
     place = expanded_alpha(alpha, n) / 2 * (len(draws) - 1)
     below = math.floor(place) - lost
     if below < 0:
         return Estimate(value, *UNKNOWN, n, level)
+    if np.ptp(known) <= 1e-12 * max(1.0, abs(value)):
+        return Estimate(value, *same_bounds(alpha, value=value, n=n), n, level)
     share = place - math.floor(place)
     low = known[below] + share * (known[below + 1] - known[below])
     high = known[-1 - below] - share * (known[-1 - below] - known[-2 - below])
