@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -84,8 +84,8 @@ def train_on(
     def zeroth(module: Any, place: Path) -> Any:
         return MezoUpdater(module, place, config=config, settings=Mezo(eps=eps))
 
-    updater: dict[str, Callable[..., Any]] = {"updater": zeroth} if way == "mezo" else {}
-    train(model.model, Sft(), items, config, folder, say=quiet, **updater)
+    updater = zeroth if way == "mezo" else None
+    train(model.model, Sft(), items, config, folder, say=quiet, updater=updater)
 
 
 def smoothed(path: Path) -> list[tuple[int, float]]:
