@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
@@ -37,7 +38,11 @@ class Knowing:
         texts = [text_of(context) for context in contexts]
         self.scored += zip(texts, continuations, strict=True)
         return [
-            Scored((1,), np.array([self.logprob(text, end)], dtype=np.float64), False)
+            Scored(
+                (zlib.crc32(end.encode()),),
+                np.array([self.logprob(text, end)], dtype=np.float64),
+                False,
+            )
             for text, end in zip(texts, continuations, strict=True)
         ]
 
