@@ -56,7 +56,7 @@ clean: ## remove the environments and what tools left behind
 	touch $@
 
 .venv/.ready-test: .venv/bin/python $(VERSIONS)
-	$< $(PIP) -e ".[gguf,hub,language,dev]"
+	$< $(PIP) -e ".[gguf,hub,language,ray,dev]"
 	touch $@ .venv/.ready-demo
 
 .venv-peers/bin/python:
@@ -65,7 +65,7 @@ clean: ## remove the environments and what tools left behind
 
 .venv-peers/.ready: .venv-peers/bin/python $(VERSIONS)
 	$< $(PIP) -e ".[gguf,hub]" pytest hypothesis \
-	  trl==1.16.0 peft==0.21.2 data-selection==1.0.3 lm-eval==0.4.13 \
+	  trl==1.16.0 peft==0.21.2 data-selection==1.0.3 datasketch==2.0.0 lm-eval==0.4.13 \
 	  krippendorff==0.9.0 crowdtruth==2.1 \
 	  logodds==0.1.0 statsmodels==0.15.0 \
 	  torch==2.13.0 transformers==5.23.0 autograd==1.9.1 \

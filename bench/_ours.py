@@ -202,6 +202,25 @@ def multiple_choice(job: dict[str, Any]) -> dict[str, Any]:
     return {"seconds": took, "work": len(job["items"]), "answers": [s.total for s in scores]}
 
 
+def lm_eval_plugin(job: dict[str, Any]) -> dict[str, Any]:
+    """Score the same through lm-eval's plug-in `togi`, tokenisation included; needs lm-eval."""
+    from lm_eval.api.instance import Instance
+
+    from togi.plugins.lm_eval import TogiLM
+
+    lm = TogiLM(pretrained=job["model"], dtype=job["dtype"])
+    requests = [
+        Instance(request_type="loglikelihood", doc={}, arguments=(i["context"], c), idx=k)
+        for i in job["items"]
+        for k, c in enumerate(i["choices"])
+    ]
+    lm.loglikelihood(requests[:2], disable_tqdm=True)
+    began = time.perf_counter()
+    found = lm.loglikelihood(requests, disable_tqdm=True)
+    took = time.perf_counter() - began
+    return {"seconds": took, "work": len(job["items"]), "answers": [total for total, _ in found]}
+
+
 def generate(job: dict[str, Any]) -> dict[str, Any]:
     """Draw 64 new tokens for each prompt, greedily (agreement) or by sampling (speed)."""
     from togi.lm.base import Sampling

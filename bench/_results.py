@@ -19,8 +19,8 @@ ROOT = Path(__file__).resolve().parents[1]
 RESULTS = Path(__file__).resolve().parent / "results"
 OURS = ("togi", "torch", "transformers", "numpy", "numba", "llvmlite")
 PEERS = (
-    "data-selection", "trl", "peft", "lm-eval", "krippendorff", "crowdtruth",
-    "bitsandbytes", "datasketch",
+    "data-selection", "datasketch", "trl", "peft", "bitsandbytes", "lm-eval", "krippendorff",
+    "crowdtruth",
     "torch", "transformers", "numpy",
 )  # fmt: skip
 

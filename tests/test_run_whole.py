@@ -13,9 +13,9 @@ import lima_toys
 import pytest
 import saved_toys
 
+from togi.commands.judging import Asked, run_compare, run_judge, try_task
 from togi.commands.recipes import bundled, find_recipe
 from togi.commands.runs import RunFlags
-from togi.commands.single import Asked, run_compare, run_judge, try_task
 from togi.recipe import Recipe, load_recipe
 from togi.run import STEPS, Outcome, run
 from togi.run_dry import dry_run

@@ -180,7 +180,7 @@ def _step(
             where=f"{use.mark}, step '{name}'",
             hint=nearest(str(use.plain()), kinds),
         )
-    settings = _settings(Node(node.mark, values, node.keys), kinds[use.value], name)
+    settings = settings_of(Node(node.mark, values, node.keys), kinds[use.value], name)
     later = [step_name(step) for step in all_]
     needs: list[str] = []
     for loc, ref in refs(settings):
@@ -191,7 +191,7 @@ def _step(
     )
 
 
-def _settings(node: Node, kind: StepKind, name: str) -> StepSettings:
+def settings_of(node: Node, kind: StepKind, name: str) -> StepSettings:
     """Validate a step's settings; the first fault becomes one message with its line."""
     model = kind.settings_class()
     try:

@@ -7,7 +7,7 @@ from togi.recipe import StepKind
 
 _ROWS = ("rows", "n")
 _CLEANED = ("rows", "n", "dropped")
-_PICKED = ("rows", "selection", "dropped", "n")
+_PICKED = ("rows", "selection", "card", "dropped", "n")
 _SPLIT = ("train", "held_out", "n_train", "n_held_out")
 _TUNED = ("adapter", "model", "steps", "rows", "seconds", "final_loss")
 _CURATED = ("rows", "curation", "dropped", "messages", "alpaca", "n")
@@ -19,13 +19,33 @@ STEPS: dict[str, StepKind] = {
     "rows.clean": StepKind(
         "togi.data.clean", "CleanSettings", "run_clean", version=2, outputs=_CLEANED
     ),
-    "data.dsir": StepKind("togi.data.steps", "DsirSettings", "run_dsir", outputs=_PICKED),
-    "data.random": StepKind("togi.data.steps", "RandomSettings", "run_random", outputs=_PICKED),
+    "data.dsir": StepKind(
+        "togi.data.steps", "DsirSettings", "run_dsir", version=2, outputs=_PICKED
+    ),
+    "data.random": StepKind(
+        "togi.data.steps", "RandomSettings", "run_random", version=2, outputs=_PICKED
+    ),
+    "data.classifier": StepKind(
+        "togi.data.classifier_step",
+        "ClassifierSettings",
+        "run_classifier",
+        outputs=("rows", "selection", "dropped", "n"),
+    ),
     "data.compare": StepKind(
         "togi.data.compare", "CompareSettings", "run_compare", outputs=("compare", "table")
     ),
     "data.lima": StepKind(
         "togi.data.lima_steps", "LimaSettings", "run_lima", outputs=_CURATED, model=True
+    ),
+    "data.doremi": StepKind(
+        "togi.data.doremi_steps",
+        "DoremiSettings",
+        "run_doremi",
+        outputs=("weights", "doremi", "trajectory"),
+        model=True,
+    ),
+    "data.mixture": StepKind(
+        "togi.data.doremi_steps", "MixtureSettings", "run_mixture", outputs=("rows", "mixture", "n")
     ),
     "data.scaling": StepKind(
         "togi.data.law_steps",
@@ -86,6 +106,16 @@ STEPS: dict[str, StepKind] = {
         "TrustSettings",
         "run_trust",
         outputs=(*_JUDGED, "sheet"),
+        model=True,
+    ),
+    "evaluate.rank": StepKind(
+        "togi.evaluate.steps_rank", "RankSettings", "run_rank", outputs=("rank", "best")
+    ),
+    "evaluate.personas": StepKind(
+        "togi.evaluate.personas.steps",
+        "PersonasSettings",
+        "run_personas",
+        outputs=("personas", "effects", "samples", "choices", "exam", "descriptions"),
         model=True,
     ),
     "evaluate.verdict": StepKind(

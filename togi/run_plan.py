@@ -7,6 +7,7 @@ that its settings name, and the hashes of the steps whose outputs it takes.
 
 from __future__ import annotations
 
+import glob
 import hashlib
 import json
 import sys
@@ -21,6 +22,8 @@ from togi.errors import DataError, UsageError, nearest
 from togi.recipe import Recipe, RecipeStep, StepKind
 from togi.recipe_refs import refs
 from togi.run_folder import read_json
+
+LARGE = 1 << 30
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -175,6 +178,9 @@ class Digests:
         file, _, function = text.rpartition(":")
         if file.endswith(".py") and function.isidentifier():  # a user's function: file.py:name
             text = file
+        if glob.has_magic(text) and not Path(text).exists():  # a pattern of files
+            found = {one: self._take(one) for one in sorted(glob.glob(text, recursive=True))}
+            return repr(found) if found else None
         path = Path(rest if head == "python" else text).expanduser()
         try:
             return path_digest(path) if path.exists() else None
@@ -187,8 +193,8 @@ class Digests:
 def path_digest(path: Path) -> str:
     """Digest a file's bytes, or a folder's file names and their bytes.
 
-    Weights (`*.safetensors`) count by size and time instead, as they are large and never edited;
-    hidden files do not count.
+    Weights (`*.safetensors`) and files of more than a gigabyte count by size and time instead, as
+    they are large and never edited; hidden files do not count.
     """
     total = hashlib.blake2b(digest_size=20)
     files = [path] if path.is_file() else sorted(p for p in path.rglob("*") if p.is_file())
@@ -196,7 +202,7 @@ def path_digest(path: Path) -> str:
         inside = file.relative_to(path).as_posix()
         if any(part.startswith(".") for part in Path(inside).parts) or "__pycache__" in inside:
             continue
-        if file.suffix == ".safetensors":
+        if file.suffix == ".safetensors" or file.stat().st_size > LARGE:
             mark = f"{file.stat().st_size} {file.stat().st_mtime_ns}"
         else:
             with file.open("rb") as stream:

@@ -13,6 +13,8 @@ import pytest
 
 from togi.data import blocks, dsir, index
 from togi.data.dsir import select, select_files
+from togi.data.shards import kept, reading, report, writing
+from togi.data.shards.select import select_shards
 from togi.errors import DataError, SurroundingsError, UsageError
 
 COOKING = [
@@ -170,16 +172,22 @@ def test_lines_keep_their_endings_and_a_last_one_gets_its_newline(tmp_path: Path
 @pytest.mark.parametrize("hash", ["fast", "exact"])
 def test_workers_blocks_and_files_change_nothing(files, tmp_path, monkeypatch, hash) -> None:
     whole = run(files, tmp_path / "whole.jsonl", workers=1, hash=hash)
-    monkeypatch.setattr(blocks.read_blocks, "__defaults__", (1000,))
-    monkeypatch.setattr(index, "NGRAMS_AT_A_TIME", 500)
+    monkeypatch.setattr(reading.blocks, "__defaults__", (1000,))
+    monkeypatch.setattr(kept, "NGRAMS_AT_A_TIME", 500)
+    monkeypatch.setattr(kept, "DOCUMENTS_AT_A_TIME", 70)
     lines = files[0].read_bytes().splitlines(keepends=True)
     parts = [tmp_path / "a.jsonl", tmp_path / "b.jsonl.gz"]
     parts[0].write_bytes(b"".join(lines[:700]))
     parts[1].write_bytes(gzip.compress(b"".join(lines[700:])))
-    options = {"min_tokens": 1, "workers": 3, "hash": hash}
+    options = {"min_tokens": 1, "workers": 3, "hash": hash, "shard": 5000}
     split = select_files(parts, [files[1]], 200, tmp_path / "split.jsonl", **options)
     assert np.array_equal(whole.log_weights, split.log_weights)
-    assert whole.report == split.report
+    picked = {Path(one["source"]).name: one["picked"] for one in split.report["sources"]}
+    assert picked == {
+        "a.jsonl": int((whole.indices < 700).sum()),
+        "b.jsonl.gz": int((whole.indices >= 700).sum()),
+    }
+    assert {**whole.report, "sources": 0} == {**split.report, "sources": 0}
     assert (tmp_path / "whole.jsonl").read_bytes() == (tmp_path / "split.jsonl").read_bytes()
 
 
@@ -239,21 +247,17 @@ def test_a_fault_leaves_the_old_output_and_nothing_half_written(
     run(files, out)
     before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
 
-    def fail(*_: object) -> bytes:
-        raise OSError(errno.ENOSPC, "No space left on device")
-
-    monkeypatch.setattr(dsir._Lines, "line", fail)
-    monkeypatch.setattr(dsir, "_write", lambda s, lines, path: _write_lines(lines, path))
-
-    def _write_lines(lines, path: Path) -> None:
+    def fail(parts, path: Path) -> None:
         with blocks.whole_file(path) as file:
             file.write(b"half")
-            file.write(lines.line(0))
+            raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(dsir._Lines, "text", lambda *_: "words")
+    monkeypatch.setattr(writing, "gather", fail)
+    monkeypatch.setattr(report, "write_report", lambda *_: None)
     with pytest.raises(SurroundingsError, match="disk is full"):
         run(files, out, seed=9)
-    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+    after = {path.name: path.read_bytes() for path in tmp_path.iterdir() if path.is_file()}
+    assert after == before
 
 
 def test_a_full_disk_while_indexing_is_told(files, tmp_path, monkeypatch) -> None:
@@ -265,19 +269,16 @@ def test_a_full_disk_while_indexing_is_told(files, tmp_path, monkeypatch) -> Non
 
     monkeypatch.setattr(index, "_temporary", lambda _: Full())
     with pytest.raises(SurroundingsError, match="disk is full"):
-        run(files, tmp_path / "out.jsonl", workers=2)
-    assert not (tmp_path / "out.jsonl").exists()
+        select(["a b"] * 9, ["a"], 1)
 
 
 def test_a_raw_file_that_changes_meanwhile_is_noticed(files, tmp_path, monkeypatch) -> None:
-    choose = dsir.choose
-
     def slow(*arguments):
-        selection = choose(*arguments)
+        found = select_shards(*arguments)
         files[0].write_text("{}\n")
-        return selection
+        return found
 
-    monkeypatch.setattr(dsir, "choose", slow)
+    monkeypatch.setattr("togi.data.shards.select.select_shards", slow)
     with pytest.raises(DataError, match="changed"):
         run(files, tmp_path / "out.jsonl")
     assert not (tmp_path / "out.jsonl").exists()
@@ -305,8 +306,11 @@ def test_inputs_that_cannot_be_picked_from_are_told(files, tmp_path: Path) -> No
         select_files([raw], [target], 1, raw)
     with pytest.raises(UsageError, match="wanted"):
         select_files([raw], [], 1, tmp_path / "o")
-    with pytest.raises(DataError, match="no lines"):
+    with pytest.raises(DataError, match="no such file"):
         select_files([tmp_path / "x.parquet"], [target], 1, tmp_path / "o")
+    (tmp_path / "x.zip").write_bytes(b"PK")
+    with pytest.raises(DataError, match="no documents to pick"):
+        select_files([tmp_path / "x.zip"], [target], 1, tmp_path / "o")
     (tmp_path / "empty.jsonl").write_text("\n")
     with pytest.raises(DataError, match="raw pool has no words"):
         select_files([tmp_path / "empty.jsonl"], [target], 1, tmp_path / "o")

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from scipy.stats import chi2
 
 from togi.data import dsir
-from togi.data.features import MOST_BUCKETS, Features, Featuriser
+from togi.data.features import MOST_BUCKETS, Features
+from togi.data.featuriser import Featuriser
 from togi.data.kernels.table import QUEUES
 from togi.errors import UsageError
 

@@ -11,10 +11,14 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from togi.data.blocks import read_blocks
-from togi.data.features import Bad, Features, Featuriser, field_of
-from togi.data.index import index_files
+from togi.data.features import Features
+from togi.data.featuriser import Featuriser
 from togi.data.kernels.table import ASK, BLANK, ESCAPED, PLAIN
+from togi.data.lines import Bad, field_of
+from togi.data.shards.cut import Shard, cut, source_of
+from togi.data.shards.indexing import Indexed, IndexJob, index_shard
+from togi.data.shards.kept import Kept
+from togi.data.shards.reading import Reading, blocks
 from togi.errors import DataError
 
 GOOD = [
@@ -99,19 +103,30 @@ def test_ill_formed_utf8_is_refused(noise: bytes) -> None:
     assert field_of(line, "text").reason == "not UTF-8"
 
 
+def index(path: Path, *, on_bad: str = "error", threads: int = 1) -> tuple[Indexed, list[int]]:
+    """What is counted of a file, and the words of each of its documents."""
+    folder = path.parent / "kept"
+    job = IndexJob(
+        folder=str(folder), shard=Shard(0, source_of(path)), reading=Reading(),
+        features=Features(), on_bad=on_bad, spill=False, threads=threads,
+    )  # fmt: skip
+    found = index_shard(job)
+    words = [n for _, some in Kept(folder, 0).documents() for n in some["words"].tolist()]
+    return found, words
+
+
 def test_what_python_alone_understands_is_still_read(tmp_path: Path) -> None:
     """NaN, an escaped name of the field, and nesting beyond the scanner's depth."""
     lines = ['{"text": "a b", "x": NaN}', '{"te\\u0078t": "a b c"}',
              '{"text": "a", "x": ' + "[" * 70 + "]" * 70 + "}"]  # fmt: skip
     path = tmp_path / "raw.jsonl"
     path.write_text("\n".join(lines))
-    index = index_files([path], Features(), field="text")
-    assert index.words.tolist() == [2, 3, 1]
+    assert index(path)[1] == [2, 3, 1]
 
 
 def refused(path: Path, **options) -> DataError:
     with pytest.raises(DataError) as caught:
-        index_files([path], Features(), field="text", **options)
+        index(path, **options)
     return caught.value
 
 
@@ -129,13 +144,13 @@ def test_a_bad_line_is_told_by_file_and_number(tmp_path, line, problem, found) -
     path = tmp_path / "raw.jsonl"
     text = '{"text": "fine"}\n\n' + line + '\n{"text": "fine"}\n'
     path.write_bytes(text.encode("utf-8", "surrogateescape"))
-    error = refused(path, workers=2)
+    error = refused(path, threads=2)
     assert error.where == f"{path} line 3"
     assert error.problem == problem
     assert found in error.found
-    index = index_files([path], Features(), field="text", on_bad="skip")
-    assert index.dropped == {problem: 1, "blank line": 1}
-    assert index.words.tolist() == [1, 1]
+    found, words = index(path, on_bad="skip")
+    assert found.dropped == {problem: 1, "blank line": 1}
+    assert words == [1, 1]
 
 
 def test_line_numbers_run_on_over_blocks(tmp_path: Path) -> None:
@@ -143,7 +158,7 @@ def test_line_numbers_run_on_over_blocks(tmp_path: Path) -> None:
     path.write_text('{"text": "' + "word " * 50 + '"}\n' * 1)
     good = '{"text": "' + "word " * 50 + '"}\n'
     path.write_text(good * 6000 + "oops\n" + good * 6000)  # about six blocks
-    assert refused(path, workers=2).where.endswith("line 6001")
+    assert refused(path, threads=2).where.endswith("line 6001")
 
 
 def test_absent_and_damaged_files_are_told(tmp_path: Path) -> None:
@@ -155,16 +170,19 @@ def test_absent_and_damaged_files_are_told(tmp_path: Path) -> None:
     assert str(path) in refused(path).where
 
 
+@pytest.mark.parametrize("piece", [1, 3, 10, 1000])
 @pytest.mark.parametrize("size", [1, 2, 7, 64, 1 << 19])
-def test_blocks_are_whole_lines_and_nothing_is_lost(tmp_path: Path, size: int) -> None:
+def test_blocks_are_whole_lines_and_nothing_is_lost(tmp_path: Path, size: int, piece: int) -> None:
     for data in (b"", b"\n", b"a\nbb\n\nccc\n", b"a\nbb", b"x" * 300 + b"\n" + b"y" * 90, b"\n\nz"):
-        path = tmp_path / "raw"
+        path = tmp_path / "raw.txt"
         path.write_bytes(data)
-        blocks = list(read_blocks(path, size))
-        assert b"".join(block for _, block in blocks) == data
-        ends = np.cumsum([0, *(len(block) for _, block in blocks)])
-        assert [offset for offset, _ in blocks] == ends[:-1].tolist()
-        assert all(block.endswith(b"\n") for _, block in blocks[:-1])
+        shards = cut([source_of(path)], piece)
+        assert len(shards) == max(1, -(-len(data) // piece))
+        found = [block for shard in shards for block in blocks(shard, Reading(), size)]
+        assert b"".join(block.content for block in found) == data
+        ends = np.cumsum([0, *(len(block.content) for block in found)])
+        assert [block.start for block in found] == ends[:-1].tolist()
+        assert all(block.content.endswith(b"\n") for block in found[:-1])
 
 
 def test_compressed_plain_and_windows_lines_read_alike(tmp_path: Path) -> None:
@@ -179,5 +197,5 @@ def test_compressed_plain_and_windows_lines_read_alike(tmp_path: Path) -> None:
     }
     for name, data in files.items():
         (tmp_path / name).write_bytes(data)
-        index = index_files([tmp_path / name], Features(), field="text")
-        assert index.words.tolist() == [2, 2, 3], name
+        found, words = index(tmp_path / name)
+        assert (found.documents, words) == (3, [2, 2, 3]), name

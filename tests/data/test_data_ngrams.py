@@ -13,7 +13,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from togi.data.features import Features, Featuriser
+from togi.data.features import Features
+from togi.data.featuriser import Featuriser
 from togi.data.ngram_counts import Counted, Sizes, count_ngrams, frequent
 from togi.data.ngram_trends import trends
 from togi.data.ngram_words import Wording, is_content

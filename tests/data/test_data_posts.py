@@ -224,7 +224,7 @@ def test_a_score_that_is_no_number_is_told(tmp_path: Path) -> None:
         (b"7z\xbc\xaf\x27\x1c....", "unpack it first: 7z x Posts.xml"),
         ("<posts></posts>".encode("utf-16"), "the text is UTF-16"),
         (gzip.compress(b"<posts>" * 900)[:30], "the gzip is damaged or cut off"),
-        (b"\x28\xb5\x2f\xfdrubbish", "the zstd file is damaged"),
+        (b"\x28\xb5\x2f\xfdrubbish", "the zstd is damaged or cut off"),
     ],
 )
 def test_what_is_no_dump_is_told(text: bytes, told: str, tmp_path: Path) -> None:

@@ -53,6 +53,7 @@ def test_dsir_picks_rows_like_the_target_and_keeps_them_as_they_were(work: Work)
     outputs = run_dsir(DsirSettings(target="target", **SETTINGS), work)
     assert outputs == {
         "rows": "rows.jsonl", "selection": "selection.json", "dropped": "dropped.jsonl", "n": 40,
+        "card": "card.md",
     }  # fmt: skip
     rows = list(read_rows(work.folder / "rows.jsonl"))
     pool = {row.id: row for row in read_rows(work.inputs["pool"]["rows"])}

@@ -12,7 +12,8 @@ import regex
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from togi.data.features import Features, Featuriser
+from togi.data.features import Features
+from togi.data.featuriser import Featuriser
 from togi.data.kernels.table import CASED, IGNORABLE
 from togi.data.letters import letters
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
@@ -28,7 +29,9 @@ class Scripted:
             raise ConnectionError("the model went away")
         self.asked += continuations
         return [
-            Scored((1,), np.array([self.logprob(c, t)], dtype=np.float32), False)
+            Scored(
+                (zlib.crc32(t.encode()),), np.array([self.logprob(c, t)], dtype=np.float32), False
+            )
             for c, t in zip(contexts, continuations, strict=True)
         ]
 

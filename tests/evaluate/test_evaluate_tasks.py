@@ -9,6 +9,7 @@ import math
 import shutil
 import textwrap
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import orjson
@@ -20,7 +21,9 @@ from judge_toys import Saying, Scripted, choices, docs, texts
 from togi.errors import DataError, UsageError
 from togi.evaluate.asking import Asking, Question
 from togi.evaluate.checks import CHECKS, DOCSTRING_RULES, docstring_format
+from togi.evaluate.functions import with_function
 from togi.evaluate.guards import GUARDS, general_text, guard_rows
+from togi.evaluate.judge import judge
 from togi.evaluate.kinds import TASK_KINDS, split_words
 from togi.evaluate.samples import choose, fit_samples, to_sample
 from togi.evaluate.tasks import Task, ask
@@ -74,6 +77,16 @@ def test_split_words_loses_nothing(text: str, words: int):
     head, rest = split_words(text, words)
     assert head + rest == text
     assert len(head.split()) == min(words, len(text.split()))
+
+
+def test_perplexities_are_powers_of_e_and_never_break(tmp_path: Path):
+    """A text without white space is one word, whose perplexity no number may hold."""
+    samples = tuple(Sample(id=f"{i}", input="?", target="数" * (300 + i)) for i in range(4))
+    task = Task(name="t", kind="bits_per_byte", samples=samples)
+    found = judge({"m": ExactModel({})}, [task], tmp_path, say=lambda _: None)["scores"]["m"]["t"]
+    bits = found["bits_per_byte"]["mean"]
+    assert found["byte_perplexity"]["mean"] == pytest.approx(2**bits)
+    assert found["word_perplexity"]["mean"] is None  # infinite, which JSON cannot say
 
 
 # --- multiple choice ----------------------------------------------------------------------------
@@ -268,6 +281,26 @@ EXAMPLES = {
         kind="exact_match",
         samples=texts(5),
         asking=Asking(sampling=Sampling(max_tokens=9, temperature=0.7)),
+    ),
+    "choice_by_generation": Task(
+        name="cg",
+        kind="choice_by_generation",
+        samples=choices(5).samples,
+        asking=Asking(sampling=Sampling(max_tokens=9), likelihood=True),
+    ),
+    "code": Task(
+        name="code",
+        kind="code",
+        samples=tuple(replace(s, metadata={"test": "assert True"}) for s in texts(2)),
+        asking=Asking(sampling=Sampling(max_tokens=4, n=2), passes=(1, 2), likelihood=True),
+    ),
+    "function": Task(
+        name="f",
+        kind="function",
+        samples=texts(3),
+        asking=with_function(
+            Asking(sampling=Sampling(max_tokens=9)), f"{Path(__file__).parent}/own_score.py:overlap"
+        ),
     ),
     "answer": Task(
         name="a",

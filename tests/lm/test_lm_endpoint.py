@@ -170,7 +170,7 @@ def test_endpoint_without_echo_says_that_bits_cannot_be_measured(server):
         endpoint(server).score(["the "], ["cat"])
     assert NO_SCORES in str(caught.value)
     server.plan = lambda number, body: error(404, "no route")
-    with pytest.raises(SurroundingsError, match=r"bits per byte cannot be measured.*no route"):
+    with pytest.raises(SurroundingsError, match=r"likelihood cannot be measured.*no route"):
         endpoint(server).score(["the "], ["cat"])
 
 
@@ -361,11 +361,11 @@ def test_cost_is_counted_and_capped_and_the_paid_is_kept(server, tmp_path):
         model = endpoint(server, concurrency=1, prices=prices)
         with pytest.raises(Stopped, match="cost cap"):
             Cached(model, cache).generate(prompts, sampling)
-        assert model.cost == pytest.approx(0.021)
-        assert len(cache) == 3
+        assert model.cost == pytest.approx(0.014)  # a third could have made it 0.022
+        assert len(cache) == 2
         again = Cached(endpoint(server, prices=Prices()), cache)
         again.generate(prompts, sampling)
-        assert (again.found, again.asked) == (3, 6)
+        assert (again.found, again.asked) == (2, 7)
 
 
 def test_a_cap_needs_prices_and_token_counts(server):

@@ -13,6 +13,7 @@ import pyarrow.parquet
 import pytest
 
 from togi.errors import DataError, SurroundingsError, UsageError
+from togi.rows.packed import open_packed, without_suffix
 from togi.rows.read import read_rows
 from togi.rows.types import Document, Example, Message
 from togi.rows.write import write_rows
@@ -36,19 +37,26 @@ def make(folder: Path, suffix: str) -> Path:
         ".csv": csv_of(RECORDS).encode(),
         ".tsv": csv_of(RECORDS, "\t").encode(),
     }
-    inner = suffix.removesuffix(".gz")
+    inner = without_suffix(suffix)
     if inner == ".parquet":
         pyarrow.parquet.write_table(pyarrow.Table.from_pylist(RECORDS), path)
         content[inner] = path.read_bytes()
     data = content[inner]
-    path.write_bytes(gzip.compress(data) if suffix.endswith(".gz") else data)
+    path.write_bytes(PACK[suffix.removeprefix(inner)](data))
     return path
+
+
+PACK = {
+    "": bytes,
+    ".gz": gzip.compress,
+    ".zst": lambda data: pyarrow.compress(data, "zstd", asbytes=True),
+}
 
 
 SUFFIXES = [".jsonl", ".ndjson", ".json", ".csv", ".tsv", ".parquet"]
 
 
-@pytest.mark.parametrize("suffix", [*SUFFIXES, *(f"{s}.gz" for s in SUFFIXES)])
+@pytest.mark.parametrize("suffix", [s + packed for s in SUFFIXES for packed in PACK])
 def test_every_format_gives_the_same_rows(suffix: str, tmp_path: Path) -> None:
     rows = list(read_rows(make(tmp_path, suffix)))
     assert [(row.prompt, row.response) for row in rows if isinstance(row, Example)] == [
@@ -102,6 +110,7 @@ def test_bad_line_is_told_or_skipped(
 
 
 # Without mtime=0 the bytes hold the second they were made in, and two workers name the test apart.
+CUT_ZSTD = pyarrow.compress(b'{"text": "x"}\n' * 999, "zstd", asbytes=True)[:-9]
 CUT_GZIP = gzip.compress(b'{"text": "x"}\n' * 999, mtime=0)[:-9]
 
 
@@ -127,6 +136,8 @@ CUT_GZIP = gzip.compress(b'{"text": "x"}\n' * 999, mtime=0)[:-9]
         ("a.parquet", b"PAR1 no", "the Parquet file cannot be read"),
         ("a.parquet", b"", "the Parquet file cannot be read"),
         ("a.jsonl.gz", CUT_GZIP, "the gzip is damaged"),
+        ("a.jsonl.zst", CUT_ZSTD, "the zstd is damaged"),
+        ("a.jsonl.zst", b"\x28\xb5\x2f\xfdrubbish", "the zstd is damaged"),
         ("a.txt", b"", "'text' is empty"),
         ("a.zip", b"PK", "the file's format is not known"),
     ],
@@ -255,6 +266,26 @@ def test_limit_counts_rows_not_drops(tmp_path: Path) -> None:
     assert stream.dropped.total() == 1
 
 
+def test_a_zstd_file_of_several_frames_is_read_to_its_end_and_from_any_place(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "a.jsonl.zst"
+    path.write_bytes(PACK[".zst"](b"0123456789") + PACK[".zst"](b"abcdef"))
+    with open_packed(path) as file:
+        assert file.read() == b"0123456789abcdef"
+        assert (file.seek(12), file.read(2)) == (12, b"cd")
+        assert (file.seek(3), file.read(2)) == (3, b"34")
+
+
+def test_a_window_beyond_what_is_read_says_how_to_unpack(tmp_path: Path, monkeypatch) -> None:
+    path = make(tmp_path, ".jsonl.zst")
+    fault = EOFError("ZSTD decompress failed: Frame requires too much memory for decoding")
+    monkeypatch.setattr("togi.rows.packed._Zstd.readinto", lambda *_: (_ for _ in ()).throw(fault))
+    with pytest.raises(DataError) as caught:
+        list(read_rows(path))
+    assert caught.value.hint == "unpack it first: zstd -d --long=31 rows.jsonl.zst"
+
+
 def grow(folder: Path, suffix: str) -> Path:
     """Write some 24 MB of rows without holding them."""
     path = folder / f"big{suffix}"
@@ -265,7 +296,8 @@ def grow(folder: Path, suffix: str) -> Path:
             for _ in range(12):
                 writer.write_table(table)
         return path
-    opener = gzip.open if suffix.endswith(".gz") else open
+    openers = {".gz": gzip.open, ".zst": lambda p, _: pyarrow.CompressedOutputStream(p, "zstd")}
+    opener = openers.get(path.suffix, open)
     with opener(path, "wb") as file:
         line = orjson.dumps({"text": text})
         start, between, end = {
@@ -280,7 +312,9 @@ def grow(folder: Path, suffix: str) -> Path:
     return path
 
 
-@pytest.mark.parametrize("suffix", [".jsonl", ".jsonl.gz", ".json", ".csv", ".parquet"])
+@pytest.mark.parametrize(
+    "suffix", [".jsonl", ".jsonl.gz", ".jsonl.zst", ".json", ".csv", ".parquet"]
+)
 def test_memory_is_bounded_by_the_row_not_the_file(suffix: str, tmp_path: Path) -> None:
     path = grow(tmp_path, suffix)
     list(read_rows(path, limit=1))  # imports are not the stream's memory

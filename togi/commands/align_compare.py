@@ -15,8 +15,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from togi.commands.judging import interval_text
 from togi.commands.runs import OneOff, RunFlags
-from togi.commands.single import interval_text
 from togi.errors import UsageError, nearest
 from togi.recipe import Recipe, RecipeStep
 from togi.run import STEPS, run

@@ -10,6 +10,7 @@ from typing import Any
 from togi.commands.runs import OneOff, RunFlags, run_in_folder
 from togi.report import numbers as show
 from togi.report.compared import times
+from togi.rows.packed import without_suffix
 from togi.run_folder import read_json
 from togi.voice import Voice
 
@@ -60,10 +61,10 @@ def _stem(path: Path) -> str:
 def _is_text(source: str) -> bool:
     """Whether a source is a text file, packed or not.
 
-    >>> [_is_text(name) for name in ("a.txt", "a.txt.gz", "a.jsonl", "hub:owner/a.txt-set")]
+    >>> [_is_text(name) for name in ("a.txt", "a.txt.zst", "a.jsonl", "hub:owner/a.txt-set")]
     [True, True, False, False]
     """
-    return source.lower().removesuffix(".gz").endswith(LINES)
+    return without_suffix(source.lower()).endswith(LINES)
 
 
 def run_compare(sources: Sources, settings: Sequence[str], seed: int, flags: RunFlags) -> int:

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from togi.commands.judging import Judged, interval_text
 from togi.commands.runs import OneOff, RunFlags, run_in_folder
-from togi.commands.single import Judged, interval_text, short_name
+from togi.commands.single import short_name
 from togi.evaluate.rules import is_rule
 from togi.run_folder import read_json
 from togi.voice import Voice

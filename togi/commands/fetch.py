@@ -58,12 +58,12 @@ def _model(name: str) -> None:
 
 def _source(source: str) -> None:
     """Bring a published data set into the local cache; files and Python's sources are here."""
-    if source.startswith("dices:"):
-        from togi.evaluate.disagreement.download import DICES, fetch
+    if source.startswith(("dices:", "davidson:")):
+        from togi.evaluate.disagreement.download import PUBLISHED, fetch
 
-        if source not in DICES:
-            raise UsageError("no such data set", where=source, expected=nearest(source, DICES))
-        print(f"{source}: {fetch(DICES[source])}")
+        if source not in PUBLISHED:
+            raise UsageError("no such data set", where=source, expected=nearest(source, PUBLISHED))
+        print(f"{source}: {fetch(PUBLISHED[source])}")
         return
     if not source.startswith("hub:"):
         if not source.startswith("python:") and not Path(source).expanduser().exists():

@@ -45,11 +45,20 @@ Settings = Annotated[
 ]
 Rows = Annotated[str, typer.Argument(help="A file, folder, hub:owner/name or python:stdlib.")]
 Kind = Annotated[
-    str, typer.Option("--kind", help="How an answer is scored, such as bits_per_byte.")
+    str,
+    typer.Option("--kind", help="How an answer is scored: bits_per_byte, …, or file.py:function."),
+]
+Task = Annotated[
+    str,
+    typer.Argument(metavar="ROWS", help="A file, folder, hub:owner/name …; or a task's YAML file."),
 ]
 Check = Annotated[str, typer.Option("--check", help="Of generate_and_check: the check's name.")]
 Cluster = Annotated[
     str, typer.Option("--cluster", help="Metadata key of rows that belong together.")
+]
+Unlike = Annotated[
+    list[str] | None,
+    typer.Option("--unlike", help="Compare though this differs: backend, dtype, …; repeatable."),
 ]
 
 

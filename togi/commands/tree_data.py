@@ -46,20 +46,33 @@ def data_read(
 
 @data.command("dsir", cls=step_help("data.dsir"))
 def data_dsir(
-    raw: Annotated[str, typer.Argument(help="The source to choose from.")],
-    target: Annotated[str, typer.Argument(help="The source that the choice shall resemble.")],
-    settings: Settings = None,
+    words: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="RAW... [TARGET] [KEY=VALUE...]", help="Sources to choose from, and settings."
+        ),
+    ],
+    target: Annotated[
+        list[str] | None,
+        typer.Option("--target", help="What the choice shall resemble [the last RAW]; repeatable."),
+    ] = None,
+    field: Annotated[
+        str,
+        typer.Option("--field", help="Read files directly, shard by shard: their text's field."),
+    ] = "",
+    engine: Annotated[str, typer.Option("--engine", help="Who works: threads or ray.")] = "",
     out: Out = None,
     seed: Seed = 0,
     offline: Offline = False,
     json_lines: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Choose rows that resemble a target, by importance resampling (DSIR)."""
-    from togi.commands.single import run_dsir
+    """Choose rows that resemble one target or several, by importance resampling (DSIR)."""
+    from togi.commands.single import Chosen, run_dsir
 
+    chosen = Chosen(words=words, targets=target or (), field=field, engine=engine)
     given = flags(out, offline, None, json_lines, quiet)
-    raise typer.Exit(run_dsir(raw, target, settings or [], seed, given))
+    raise typer.Exit(run_dsir(chosen, seed, given))
 
 
 @data.command("compare", cls=step_help("data.compare"))
@@ -104,6 +117,34 @@ def data_lima(
 
     given = flags(out, offline, None, json_lines, quiet)
     raise typer.Exit(run_lima(source, against or [], settings or [], model, seed, given))
+
+
+@data.command("doremi", cls=step_help("data.doremi"))
+def data_doremi(
+    source: Annotated[
+        str | None, typer.Argument(help="Rows whose metadata key `by` holds their domain.")
+    ] = None,
+    settings: Settings = None,
+    domain: Annotated[
+        list[str] | None,
+        typer.Option("--domain", help="NAME=SOURCE, for each domain; instead of one source."),
+    ] = None,
+    compare: Annotated[
+        int, typer.Option("--compare", min=0, help="Seeds of a trial against other mixtures.")
+    ] = 0,
+    model: Model = DEFAULT_MODEL,
+    out: Out = None,
+    seed: Seed = 0,
+    offline: Offline = False,
+    json_lines: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Find the weights of domains that leave the worst of them best learnt (DoReMi)."""
+    from togi.commands.mixtures import run_doremi
+
+    given = flags(out, offline, None, json_lines, quiet)
+    found = run_doremi(source, domain or [], settings or [], compare, model, seed, given)
+    raise typer.Exit(found)
 
 
 @data.command("scaling", cls=step_help("data.scaling"))

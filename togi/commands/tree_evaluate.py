@@ -11,6 +11,7 @@ from togi.commands.options import (
     DEFAULT_MODEL,
     Check,
     Cluster,
+    Dry,
     Json,
     Kind,
     Model,
@@ -20,17 +21,41 @@ from togi.commands.options import (
     Rows,
     Seed,
     Settings,
+    Task,
+    Unlike,
     flags,
     tree,
 )
+from togi.commands.tree_trust import evaluate_trust
 
 evaluate = tree("Judge models, with error bars.")
 
 
+@evaluate.callback(invoke_without_command=True)
+def evaluate_any(
+    context: typer.Context,
+    task: Annotated[
+        str, typer.Option("--try", help="A task's YAML file, or file.py:function: ask a few rows.")
+    ] = "",
+    rows: Annotated[str, typer.Option("--rows", help="With --try: the rows to ask.")] = "",
+    judged: Annotated[str, typer.Option("--judge", help="With --try: the model asked.")] = "base",
+    limit: Annotated[int, typer.Option("--limit", min=1, help="With --try: ask so many.")] = 5,
+    model: Model = DEFAULT_MODEL,
+    offline: Offline = False,
+) -> None:
+    """Judge models, with error bars."""
+    if context.invoked_subcommand is None:
+        from togi.commands.judging import try_task
+        from togi.commands.own_tasks import asked_of
+
+        asked = asked_of(task, rows=rows, limit=limit)
+        try_task(asked, judged, model, 0, offline=offline)
+
+
 @evaluate.command("judge")
 def evaluate_judge(
-    rows: Rows,
-    kind: Kind,
+    rows: Task,
+    kind: Kind = "",
     models: Annotated[
         list[str] | None, typer.Option("--judge", help="`base`, a model or an adapter's folder.")
     ] = None,
@@ -45,18 +70,19 @@ def evaluate_judge(
     quiet: Quiet = False,
 ) -> None:
     """Judge one or more models on the same rows; every score has an interval."""
-    from togi.commands.single import Asked, run_judge
+    from togi.commands.judging import run_judge
+    from togi.commands.own_tasks import asked_of
 
-    asked = Asked(rows=rows, kind=kind, check=check, cluster=cluster, limit=limit)
+    asked = asked_of(rows, kind, check=check, cluster=cluster, limit=limit)
     given = flags(out, offline, None, json_lines, quiet)
     raise typer.Exit(run_judge(asked, models or [], model, seed, given))
 
 
 @evaluate.command("compare")
 def evaluate_compare(
-    rows: Rows,
-    kind: Kind,
+    rows: Task,
     after: Annotated[str, typer.Option("--after", help="A model or an adapter's folder.")],
+    kind: Kind = "",
     before: Annotated[str, typer.Option("--before", help="The same, before.")] = "base",
     check: Check = "",
     cluster: Cluster = "",
@@ -65,6 +91,7 @@ def evaluate_compare(
         list[str] | None,
         typer.Option("--guard", help="NAME=MARGIN: general_text or choices may lose so much."),
     ] = None,
+    unlike: Unlike = None,
     model: Model = DEFAULT_MODEL,
     out: Out = None,
     seed: Seed = 0,
@@ -73,9 +100,12 @@ def evaluate_compare(
     quiet: Quiet = False,
 ) -> None:
     """Judge two models on the same rows and decide: exit code 0 is accept, 3 is anything else."""
-    from togi.commands.single import Asked, guards_of, run_compare
+    from togi.commands.judging import guards_of, run_compare
+    from togi.commands.own_tasks import asked_of
 
-    asked = Asked(rows=rows, kind=kind, check=check, cluster=cluster, limit=limit)
+    asked = asked_of(
+        rows, kind, check=check, cluster=cluster, limit=limit, unlike=tuple(unlike or ())
+    )
     given = flags(out, offline, None, json_lines, quiet)
     models = {"before": before, "after": after}
     raise typer.Exit(run_compare(asked, models, model, seed, guards_of(guard or []), given))
@@ -143,52 +173,42 @@ def evaluate_changes(
     raise typer.Exit(run_changes(asked, models, settings or [], model, seed, given))
 
 
-@evaluate.command("trust", cls=step_help("evaluate.trust"))
-def evaluate_trust(
-    settings: Settings = None,
-    mini: Annotated[
-        bool, typer.Option("--mini", help="togi's own suite: offline, in minutes.")
+evaluate.command("trust", cls=step_help("evaluate.trust"))(evaluate_trust)
+
+
+@evaluate.command("rank", cls=step_help("evaluate.rank"))
+def evaluate_rank(
+    runs: Annotated[
+        list[str], typer.Argument(metavar="RUN…", help="Folders of finished runs with judgings.")
+    ],
+    tasks: Annotated[
+        list[str] | None, typer.Option("--task", help="Task or task.measure; repeatable.")
+    ] = None,
+    unlike: Unlike = None,
+    shared: Annotated[
+        bool, typer.Option("--shared", help="Use the samples that all were asked.")
     ] = False,
-    full: Annotated[
-        str, typer.Option("--full", help="The published data: a folder of them, or hub.")
-    ] = "",
-    sides: Annotated[
-        list[str] | None, typer.Option("--sides", help="Only these, such as privacy,fairness.")
-    ] = None,
-    system: Annotated[
-        str, typer.Option("--system", help="System prompts: both, benign or adversarial.")
-    ] = "both",
-    after: Annotated[
-        list[str] | None,
-        typer.Option("--after", help="A tuned model or an adapter's folder; repeatable."),
-    ] = None,
-    before: Annotated[str, typer.Option("--before", help="The model before.")] = "base",
-    limit: Annotated[
-        int | None, typer.Option("--limit", min=1, help="Ask so many units of each scenario.")
-    ] = None,
-    model: Model = DEFAULT_MODEL,
     out: Out = None,
     seed: Seed = 0,
-    offline: Offline = False,
     json_lines: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Ask models the eight sides of trust: what they do to people, and under pressure.
+    """Rank the models of finished runs, by win rate and by Bradley–Terry strength.
 
-    Prompts and answers may hurt; none is shown here, and in the report they stand behind a click.
+    Paired by sample id; a win rate changes with the set of models.
     """
-    from togi.commands.trust import Sides, run_trust
+    from togi.commands.ranking import Ranked, run_rank
 
-    asked = Sides(mini=mini, full=full, sides=sides or [], system=system, limit=limit)
-    given = flags(out, offline, None, json_lines, quiet)
-    models = [before, *(after or [])]
-    raise typer.Exit(run_trust(asked, models, settings or [], model, seed, given))
+    asked = Ranked(
+        runs=tuple(runs), tasks=tuple(tasks or ()), unlike=tuple(unlike or ()), shared=shared
+    )
+    raise typer.Exit(run_rank(asked, seed, flags(out, True, None, json_lines, quiet)))
 
 
 @evaluate.command("try")
 def evaluate_try(
-    rows: Rows,
-    kind: Kind,
+    rows: Task,
+    kind: Kind = "",
     judged: Annotated[
         str, typer.Option("--judge", help="A model or an adapter's folder.")
     ] = "base",
@@ -199,16 +219,20 @@ def evaluate_try(
     offline: Offline = False,
 ) -> None:
     """Judge a model on a few rows and show each question and answer; nothing is kept."""
-    from togi.commands.single import Asked, try_task
+    from togi.commands.judging import try_task
+    from togi.commands.own_tasks import asked_of
 
-    asked = Asked(rows=rows, kind=kind, check=check, limit=limit)
+    asked = asked_of(rows, kind, check=check, limit=limit)
     try_task(asked, judged, model, seed, offline=offline)
 
 
 @evaluate.command("raters", cls=step_help("evaluate.raters"))
 def evaluate_raters(
     source: Annotated[
-        str, typer.Argument(metavar="TABLE", help="A table of ratings, or dices:350, dices:990.")
+        str,
+        typer.Argument(
+            metavar="TABLE", help="A table of ratings, or dices:350, dices:990, davidson:2017."
+        ),
     ],
     settings: Settings = None,
     out: Out = None,
@@ -222,3 +246,47 @@ def evaluate_raters(
 
     given = flags(out, offline, None, json_lines, quiet)
     raise typer.Exit(run_raters(source, settings or [], seed, given))
+
+
+@evaluate.command("personas", cls=step_help("evaluate.personas"))
+def evaluate_personas(
+    settings: Settings = None,
+    models: Annotated[
+        list[str] | None,
+        typer.Option("--judge", help="`base`, a model or an adapter's folder; repeatable."),
+    ] = None,
+    exam: Annotated[
+        str, typer.Option("--exam", help="Multiple-choice rows, such as hub:cais/mmlu:all@test.")
+    ] = "",
+    things: Annotated[str, typer.Option("--things", help="Rows that name what is described.")] = "",
+    model: Model = DEFAULT_MODEL,
+    out: Out = None,
+    seed: Seed = 0,
+    offline: Offline = False,
+    json_lines: Json = False,
+    quiet: Quiet = False,
+    dry_run: Dry = False,
+) -> None:
+    """Say what a persona changes: in games, exams and descriptions, as paired differences.
+
+    Without rows of your own the questions and things that come along are asked.
+    """
+    from togi.commands.personas import run_personas
+
+    given = flags(out, offline, None, json_lines, quiet, dry_run)
+    raise typer.Exit(run_personas(models or [], exam, things, settings or [], model, seed, given))
+
+
+@evaluate.command(
+    "lm-eval",
+    context_settings={"allow_extra_args": True, "ignore_unknown_options": True},
+)
+def evaluate_lm_eval(arguments: typer.Context) -> None:
+    """Run lm-evaluation-harness on togi's engine; all arguments are its own.
+
+    For example: --model_args pretrained=smollm2-135m,dtype=float32 --tasks arc_easy. `lm_eval
+    --help` lists them; model_args are pretrained, adapter, dtype, device, max_length, seed, system.
+    """
+    from togi.plugins.lm_eval import main
+
+    main(arguments.args)

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from togi.commands.comparing import models_of
+from togi.commands.judging import interval_text
 from togi.commands.runs import OneOff, RunFlags, run_in_folder
-from togi.commands.single import interval_text
 from togi.errors import UsageError
 from togi.run_folder import read_json
 from togi.voice import Voice

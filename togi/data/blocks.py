@@ -3,77 +3,53 @@
 from __future__ import annotations
 
 import errno
-import gzip
 import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, BinaryIO, TypeVar, cast
+from typing import Any, BinaryIO, TypeVar
 
 from togi.errors import DataError, SurroundingsError
+from togi.rows.packed import DAMAGE, open_packed
 
 BLOCK_BYTES = 1 << 19
 T = TypeVar("T")
 R = TypeVar("R")
 
 
-def open_lines(path: Path) -> BinaryIO:
-    """Open a file for reading bytes; `.gz` is decompressed.
+class Damaged(DataError):
+    """A file that cannot be read, or not to its end."""
+
+
+def open_lines(path: Path | str) -> BinaryIO:
+    """Open a file for reading bytes; gzip and zstd are unpacked.
 
     Raises:
-        DataError: the file is absent, is a folder or cannot be read.
+        Damaged: the file is absent, is a folder or cannot be read.
     """
     try:
-        if path.suffix == ".gz":
-            return cast(BinaryIO, gzip.open(path, "rb"))
-        return open(path, "rb", buffering=0)
+        return open_packed(Path(path))
     except OSError as fault:
-        raise DataError(
+        raise Damaged(
             "this file cannot be read",
             where=str(path),
             found=(fault.strerror or str(fault)).lower(),
-            expected="a readable file with one document a line (.jsonl or .txt, also .gz)",
+            expected="a readable file with one document a line (.jsonl or .txt, also .gz, .zst)",
         ) from fault
 
 
-def read_blocks(path: Path, size: int = BLOCK_BYTES) -> Iterator[tuple[int, bytes]]:
-    """Yield (offset, block) of whole lines, about `size` bytes each; a long line makes one longer.
+def read_some(file: BinaryIO, path: Path | str, size: int) -> bytes:
+    """Read at most `size` bytes, none at the end.
 
     Raises:
-        DataError: the file cannot be read, or its compression is damaged.
+        Damaged: the file is damaged or became unreadable.
     """
-    offset, carry = 0, b""
-    with open_lines(path) as file:
-        while chunk := _read(file, path, size):
-            if b"\n" not in chunk:
-                chunk = _rest_of_line(file, path, chunk, size)
-            cut = chunk.rfind(b"\n") + 1
-            if cut:
-                block, carry = carry + chunk[:cut], chunk[cut:]
-                yield offset, block
-                offset += len(block)
-            else:  # the last line lacks its newline
-                carry += chunk
-    if carry:
-        yield offset, carry
-
-
-def _rest_of_line(file: BinaryIO, path: Path, start: bytes, size: int) -> bytes:
-    parts = [start]
-    while chunk := _read(file, path, size):
-        parts.append(chunk)
-        if b"\n" in chunk:
-            break
-    return b"".join(parts)
-
-
-def _read(file: BinaryIO, path: Path, size: int) -> bytes:
     try:
         return file.read(size)
-    except (OSError, EOFError) as fault:
-        raise DataError(
+    except (OSError, *DAMAGE) as fault:
+        raise Damaged(
             "reading stopped in the middle of this file",
             where=str(path),
             found=str(fault),

@@ -15,18 +15,16 @@ nor file order inside them; k is clamped to what may be picked.
 
 from __future__ import annotations
 
-import hashlib
-import io
-import json
+import shutil
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, Literal
 
 import numpy as np
 
-from togi.data.blocks import open_lines, whole_file
-from togi.data.features import Bad, Features, Featuriser, Hash, field_of, text_of
+from togi.data.features import Features, Hash
+from togi.data.featuriser import Featuriser
 from togi.data.importance import (
     Fit,
     effective_sample_size,
@@ -35,8 +33,10 @@ from togi.data.importance import (
     kl_reduction,
     weights,
 )
-from togi.data.index import NgramIndex, index_files, index_texts
-from togi.data.selection import Options, Selection, choose
+from togi.data.index import index_texts
+from togi.data.options import Options
+from togi.data.own_features import hash_bucket
+from togi.data.selection import Selection, choose
 from togi.errors import DataError, UsageError
 
 __all__ = [
@@ -54,16 +54,8 @@ __all__ = [
     "weights",
 ]
 
-TABLES = (".parquet", ".csv", ".tsv", ".json", ".arrow", ".feather", ".zst", ".zip")
-
-
-def hash_bucket(ngram: str, buckets: int = 10_000) -> int:
-    """Return the exact hash's bucket of an n-gram whose words are joined by one space.
-
-    >>> hash_bucket("alice"), hash_bucket("alice went")
-    (6720, 114)
-    """
-    return int.from_bytes(hashlib.sha256(ngram.encode()).digest(), "big") % buckets
+HOW = ("engine", "shard", "reread", "index", "say")
+"Options of `select_files` that say who selects, not what is picked."
 
 
 def ngram_counts(text: str, *, order: int = 2, buckets: int = 10_000, hash: Hash = "exact"):
@@ -100,122 +92,90 @@ def select(raw: Sequence[str], target: Sequence[str], k: int, **options: Any) ->
 
 
 def select_files(
-    raw: Sequence[Path],
-    target: Sequence[Path],
+    raw: Sequence[Path | str],
+    target: Sequence[Path | str],
     k: int,
     out: Path,
     *,
     field: str = "text",
     target_field: str | None = None,
-    on_bad: str = "error",
+    on_bad: Literal["error", "skip"] = "error",
     **options: Any,
 ) -> Selection:
-    """Pick k lines of the raw files into `out`, byte for byte and in input order.
+    """Pick k documents of the raw files into `out`: lines byte for byte and in input order.
 
-    Reads lines of JSON (`.jsonl`) or plain text (`.txt`), also `.gz`; the pool is read twice, so
-    it cannot be a pipe. Beside `out` it writes `<out's stem>.selection.json` (the report) and
-    `<stem>.parameters.npz` (p, q and the settings). Files appear whole or not at all.
+    Reads lines of JSON (`.jsonl`) or of plain text (`.txt`), also `.gz` and `.zst`, Parquet (whose
+    rows become lines of JSON), folders and patterns of these, and through `togi.rows` whatever
+    else holds rows. Beside `out` it writes `<out's stem>.selection.json` (the report),
+    `<stem>.parameters.npz` (p, q and the settings), `<stem>.card.md` (the data card) and, with
+    `on_bad="skip"`, `<stem>.dropped.jsonl` (where each line lay that is no document, why). Files
+    appear whole or not at all; until then work lies in `.<stem>.work`, where the same call goes on
+    after a stop. What comes back holds 12 bytes a document and 8 for each target; for pools that
+    are too large for that there is `togi.data.shards.select.select_shards`.
 
     Args:
         raw: the pool's files, in order.
-        target: files of the kind of text that is wanted.
-        k: how many lines to pick.
+        target: files of the kind of text that is wanted; each is a target.
+        k: how many documents to pick.
         out: the file to write.
         field: name of the text's field in the pool, and in the target unless told otherwise.
         target_field: its name in the target.
         on_bad: "error" stops at the first line that cannot be used, "skip" counts them.
-        options: fields of `Options`.
+        options: fields of `Options`, and of `togi.data.shards.select.How` (`engine`, `shard`,
+            `reread`, `index`, `say`).
 
     Raises:
         DataError: files or lines that cannot be read, or a side without text.
         SurroundingsError: the disk is full.
         UsageError: a setting makes no sense.
     """
-    chosen, pool_files = Options(**options), [Path(path) for path in raw]
-    _check_files(pool_files, [Path(path) for path in target], Path(out), on_bad)
-    shared: dict[str, Any] = {"on_bad": on_bad, "workers": chosen.threads}
-    features, wanted_field = chosen.features, target_field or field
-    wanted = [index_files([Path(path)], features, field=wanted_field, **shared) for path in target]
-    before = [_state(path) for path in pool_files]
-    with (
-        index_files(pool_files, features, field=field, spill=Path(out).parent, **shared) as pool,
-        _Lines(pool_files, pool) as lines,
-    ):
-        selection = choose(
-            pool, wanted, k, chosen, lambda some: [lines.text(i, field) for i in some]
-        )
-        if [_state(path) for path in pool_files] != before:
-            raise DataError("the raw files changed while they were read", hint="run it again")
-        _write(selection, lines, Path(out))
+    from togi.data.shards.report import report, write_dropped, write_report
+    from togi.data.shards.select import How, select_shards
+    from togi.data.shards.sources import Wanted, unchanged
+    from togi.data.shards.writing import gather
+
+    out, own = Path(out), {name: options.pop(name) for name in HOW if name in options}
+    chosen = Options(**options)
+    work = out.with_name(f".{out.stem}.work")
+    how = How(work=work, workers=chosen.workers, on_bad=on_bad, **own)
+    if not raw or not target:
+        raise UsageError("raw files and target files are wanted", hint="name at least one of each")
+    wanted = Wanted(how, field=field, target_field=target_field or field)
+    pool, targets = wanted.pool(raw), [wanted.target([one]) for one in target]
+    for source in (*pool.sources, *(one for group in targets for one in group.sources)):
+        if Path(source.path).resolve() == out.resolve():
+            raise UsageError("the output would replace an input", where=str(out))
+    picked = select_shards(pool, targets, k, chosen, how)
+    if not unchanged(pool.sources):
+        raise DataError("the raw files changed while they were read", hint="run it again")
+    told = report(picked, k, chosen, wanted.lost)
+    write_report(out.parent, f"{out.stem}.", told, picked)
+    if on_bad == "skip":
+        write_dropped(out.with_name(f"{out.stem}.dropped.jsonl"), picked, how)
+    selection = _as_selection(picked, told, how.work)
+    gather(picked.parts, out)
+    shutil.rmtree(how.work)
     return selection
 
 
-def _check_files(raw: list[Path], target: list[Path], out: Path, on_bad: str) -> None:
-    if on_bad not in ("error", "skip"):
-        raise UsageError(f"on_bad cannot be {on_bad!r}", expected="error or skip")
-    if not raw or not target:
-        raise UsageError("raw files and target files are wanted", hint="name at least one of each")
-    for path in (*raw, *target):
-        if Path(path.name.removesuffix(".gz")).suffix in TABLES:
-            raise DataError(
-                "this format has no lines to pick",
-                where=str(path),
-                expected=".jsonl or .txt, also .gz",
-                hint="convert it, or select in a recipe (use: data.dsir), which reads tables",
-            )
-    if out.resolve() in {path.resolve() for path in (*raw, *target)}:
-        raise UsageError("the output would replace an input", where=str(out))
+def _as_selection(picked: Any, told: dict[str, Any], work: Path) -> Selection:
+    """Gather what was kept of the shards into arrays."""
+    from togi.data.shards.kept import Kept
+    from togi.data.shards.weighing import taken_of
 
-
-def _state(path: Path) -> tuple[int, int]:
-    with open_lines(path):  # says kindly what is wrong with a file that cannot be read
-        status = path.stat()
-    return status.st_size, status.st_mtime_ns
-
-
-class _Lines:
-    """The pool's documents by number, read again from their files."""
-
-    def __init__(self, paths: list[Path], pool: NgramIndex) -> None:
-        self.paths, self.pool = paths, pool
-        self.first = np.cumsum([0, *pool.origins])
-        self.open: dict[int, BinaryIO] = {}
-
-    def __enter__(self) -> _Lines:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        for file in self.open.values():
-            file.close()
-
-    def line(self, document: int) -> bytes:
-        """Return the document's line with its newline, byte for byte (a last one gets it)."""
-        origin = int(np.searchsorted(self.first, document, side="right")) - 1
-        if origin not in self.open:
-            self.open[origin] = open_lines(self.paths[origin])
-        file = self.open[origin]
-        file.seek(int(self.pool.starts[document]))
-        line = file.read(int(self.pool.sizes[document]))
-        return line if line.endswith(b"\n") else line + b"\n"
-
-    def text(self, document: int, field: str) -> str:
-        """Return the document's text."""
-        line = self.line(document)
-        text = field_of(line, field) if line.lstrip().startswith(b"{") else text_of(line)
-        return "" if isinstance(text, Bad) else text
-
-
-def _write(selection: Selection, lines: _Lines, out: Path) -> None:
-    """Write the picked lines, the report and the parameters."""
-    parameters = io.BytesIO()
-    p, q = (np.stack([getattr(one, side) for one in selection.fits]) for side in ("target", "raw"))
-    settings = json.dumps(selection.report["options"])
-    np.savez(parameters, p=p, q=q, options=np.frombuffer(settings.encode(), np.uint8))
-    report = json.dumps(selection.report, indent=1, ensure_ascii=False) + "\n"
-    with whole_file(out.with_name(out.stem + ".parameters.npz")) as file:
-        file.write(parameters.getbuffer())
-    with whole_file(out.with_name(out.stem + ".selection.json")) as file:
-        file.write(report.encode("utf-8", "replace"))
-    with whole_file(out) as file:
-        for document in selection.indices.tolist():
-            file.write(lines.line(document))
+    words, marks = [np.empty(0, np.int32)], [np.empty(0, np.uint8)]
+    columns = [[np.empty(0)] for _ in range(len(picked.effective))]
+    for job in picked.pool.jobs:
+        number = job.shard.number
+        words += [records["words"] for _, records in Kept(job.folder, number).documents()]
+        marks.append(taken_of(work / "keys", number))
+        for t, column in enumerate(columns):
+            column += [some for _, some in Kept(work / "keys", number).numbers(f"weights.{t}")]
+    whole = [np.concatenate(column) for column in columns]
+    return Selection(
+        indices=np.flatnonzero(np.concatenate(marks)),
+        log_weights=whole[0] if len(whole) == 1 else np.stack(whole, axis=1),
+        words=np.concatenate(words),
+        fits=picked.fits,
+        report=told,
+    )

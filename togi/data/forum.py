@@ -21,6 +21,7 @@ from togi.data.lima import Entry, Left, Limits, floor_at
 from togi.errors import DataError, nearest
 from togi.rows.containers import READERS
 from togi.rows.files import format_of, opened
+from togi.rows.packed import without_suffix
 from togi.rows.raw import Record
 from togi.rows.read import RowStream, read_rows
 from togi.rows.types import Dropped, Example
@@ -61,7 +62,7 @@ def _files(path: Path) -> list[Path]:
 
 
 def _bare(path: Path) -> Path:
-    return path.with_suffix("") if path.suffix.lower() in (".gz", ".zst") else path
+    return path.with_name(without_suffix(path.name))
 
 
 def _keys(path: Path) -> set[str]:

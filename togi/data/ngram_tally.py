@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from togi.data.features import Features, Featuriser
+from togi.data.features import Features
+from togi.data.featuriser import Featuriser
 from togi.data.kernels.table import COUNTS, ORDERS
 from togi.data.native import kernels
 from togi.data.ngram_words import Wording, word_kinds

@@ -17,7 +17,8 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
-from togi.data.features import Features, Featuriser
+from togi.data.features import Features
+from togi.data.featuriser import Featuriser
 from togi.data.letters import letters
 
 LATEX = re.compile(r"\$[^$\n]{0,300}\$|\\[A-Za-z]+|[{}]")

@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from togi.data.features import Features, Featuriser
+from togi.data.features import Features
+from togi.data.featuriser import Featuriser
 from togi.errors import DataError
 
 FEATURES = Features(order=2, buckets=1 << 18)

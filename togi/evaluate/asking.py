@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias
 
 from togi.errors import UsageError
+from togi.evaluate.sandbox import DEFAULT, Limits
 from togi.lm.base import Generated, Sampling, Scored
 from togi.rows.types import Prompt, Sample
 
@@ -30,6 +31,10 @@ class Measure:
         per: the number summed in the denominator; "" for a mean.
         scale: what the numerator is multiplied by.
         compared: whether differences between models are tested for it.
+        exponent: whether e to the power of the mean or ratio is shown, as a perplexity is.
+        thresholded: whether a sample only counts as right or wrong.
+        partner: of a thresholded measure, the continuous one on the same answers; "" for none.
+        span: from the worst to the best value of a mean, 0 where it has no such ends.
     """
 
     name: str
@@ -40,13 +45,17 @@ class Measure:
     per: str = ""
     scale: float = 1.0
     compared: bool = True
+    exponent: bool = False
+    thresholded: bool = False
+    partner: str = ""
+    span: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
 class Question:
     """A prompt and what to score after it, as texts or as token ids.
 
-    Where there is neither, the model shall generate.
+    A kind that generates draws answers to the prompt, and scores these texts besides.
     """
 
     prompt: Prompt
@@ -76,10 +85,16 @@ class Asking:
         context_words: text_bits_per_byte: words at a text's beginning that are given and not
             scored; 0 gives no context.
         check: generate_and_check: the name of the check.
-        sampling: generate_and_check, exact_match: how answers are drawn; greedy by default.
         scorer: trust.toxicity: who scores a text's toxicity.
         published: trust.*: read answers exactly as the published code does, faults included.
         personal: trust.*: write real people's data down as they are, and not as hashes.
+        sampling: kinds that generate: how answers are drawn; greedy by default.
+        parse: exact_match, choice_by_generation: the parser, "" for the kind's own.
+        likelihood: exact_match, choice_by_generation, code: also score the target, or the letters.
+        function: function: the user's `file.py:function`.
+        function_digest: of that file's content.
+        passes: code: each k of pass@k.
+        limits: code: what a program may take.
     """
 
     render: Literal["text", "letters"] = "text"
@@ -89,13 +104,30 @@ class Asking:
     scorer: str = ""
     published: bool = False
     personal: bool = False
+    parse: str = ""
+    likelihood: bool = False
+    function: str = ""
+    function_digest: str = ""
+    passes: tuple[int, ...] = (1,)
+    limits: Limits = DEFAULT
 
     def __post_init__(self) -> None:
         if self.context_words < 0:
             raise UsageError(f"context_words must be at least 0, got {self.context_words}")
 
 
-Replies: TypeAlias = Sequence[Scored] | Sequence[Generated]
+Replies: TypeAlias = Sequence[Scored] | Sequence[Generated] | Sequence[Generated | Scored]
+"""What came back: answers in the order drawn, then what was scored in the order asked."""
+
+
+def parted(replies: Replies) -> tuple[list[Generated], list[Scored]]:
+    """Part what was drawn from what was scored.
+
+    >>> parted([])
+    ([], [])
+    """
+    drawn = [one for one in replies if isinstance(one, Generated)]
+    return drawn, [one for one in replies if isinstance(one, Scored)]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,6 +141,7 @@ class TaskKind:
         unfit: says why a sample cannot be judged in this way; "" where it can.
         ask: how to ask one sample after the solved ones.
         read: how to score one answer.
+        grade: how to score many answers at once, where that is cheaper; then `read` is not used.
         version: raised whenever `ask` or `read` changes what a number means.
         hide: takes real people's data out of a text before it is written down.
     """
@@ -119,6 +152,7 @@ class TaskKind:
     unfit: Callable[[Asking, Sample], str]
     ask: Callable[[Asking, Sequence[Sample], Sample], Question]
     read: Callable[[Asking, Sample, Any], Answer]
+    grade: Callable[[Asking, Sequence[Sample], Sequence[Any]], list[Answer]] | None = None
     version: int = 1
     hide: Callable[[str, Sample], str] | None = None
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import numpy as np
@@ -35,12 +35,14 @@ class Column:
         templates: the template hashes that occur.
         clusters: label of each sample, or None where the task has no clusters.
         numbers: name -> (rows,) what the lines' `measures` hold, NaN where undefined.
+        samples: digest of what each line asks and expects; "" where a line does not tell it.
     """
 
     ids: tuple[str, ...]
     templates: tuple[str, ...]
     clusters: list[str] | None
     numbers: dict[str, NDArray[np.float64]]
+    samples: tuple[str, ...] = ()
 
 
 def column(lines: Sequence[Line]) -> Column:
@@ -67,7 +69,8 @@ def column(lines: Sequence[Line]) -> Column:
     }
     labels = [line["cluster"] for line in ordered]
     templates = tuple(sorted({line["template"] for line in ordered}))
-    return Column(ids, templates, labels if any(labels) else None, numbers)
+    samples = tuple(str(line.get("sample", "")) for line in ordered)
+    return Column(ids, templates, labels if any(labels) else None, numbers, samples)
 
 
 def columns(lines: Sequence[Line]) -> dict[tuple[str, str], Column]:
@@ -83,11 +86,21 @@ def estimate(measure: Measure, found: Column, *, seed: int = 0) -> Estimate:
 
     A ratio of sums gets the bootstrap of that ratio; independent answers that are right or wrong
     get Wilson's interval; all else gets the bootstrap of the mean. Clusters are resampled whole.
+    A power of e has the powers of the ends as its interval.
 
     >>> score = Measure(name="a", unit="share", higher_is_better=True, definition="", over="a")
     >>> estimate(score, Column(("1", "2"), ("t",), None, {"a": np.array([1.0, 0.0])})).mean
     0.5
     """
+    plain = _estimate(measure, found, seed)
+    if not measure.exponent:
+        return plain
+    with np.errstate(over="ignore"):  # a text without white space is one word of very many nats
+        mean, low, high = np.exp([plain.mean, plain.low, plain.high]).tolist()
+    return replace(plain, mean=mean, low=low, high=high)
+
+
+def _estimate(measure: Measure, found: Column, seed: int) -> Estimate:
     values = found.numbers[measure.over]
     if measure.per:
         return bootstrap_ratio(
@@ -103,14 +116,23 @@ def estimate(measure: Measure, found: Column, *, seed: int = 0) -> Estimate:
     return bootstrap_mean(values * measure.scale, clusters=found.clusters, level=LEVEL, seed=seed)
 
 
-def check_pair(task: str, after: Column, before: Column, names: tuple[str, str]) -> None:
+def check_pair(
+    task: str, after: Column, before: Column, names: tuple[str, str], *, alike: bool = True
+) -> None:
     """Refuse to compare unlike with unlike.
+
+    Args:
+        task: its name, for the error.
+        after: the one model's lines.
+        before: the other's.
+        names: of the two.
+        alike: False where the user has allowed that they were asked in different ways.
 
     Raises:
         DataError: the two were asked in different ways, or different samples.
     """
     where = f"task '{task}', {names[0]} against {names[1]}"
-    if after.templates != before.templates or len(after.templates) != 1:
+    if alike and (after.templates != before.templates or len(after.templates) != 1):
         raise DataError(
             "the two were asked in different ways and cannot be compared",
             where=where,
@@ -127,6 +149,16 @@ def check_pair(task: str, after: Column, before: Column, names: tuple[str, str])
             f"{len(only[1])} only of {names[1]} ({', '.join(only[1][:3])})",
             expected="the same sample ids",
             hint="judge both models again with one task",
+        )
+    told = zip(after.ids, after.samples, before.samples, strict=False)
+    edited = [name for name, one, two in told if one and two and one != two]
+    if edited:
+        raise DataError(
+            "the two were asked different samples under the same ids and cannot be paired",
+            where=where,
+            found=f"{len(edited)} of {len(after.ids)} ({', '.join(edited[:3])})",
+            expected="the same prompts, answers and choices",
+            hint="the rows were edited in between: judge both models again",
         )
 
 

@@ -136,7 +136,14 @@ def _read(asking: Asking, sample: Sample, replies: Sequence[Scored]) -> Answer:
 
 def _measures(asking: Asking) -> tuple[Measure, ...]:
     own = tuple(
-        Measure(name=name, unit=unit, higher_is_better=better, definition=text, over=name)
+        Measure(
+            name=name,
+            unit=unit,
+            higher_is_better=better,
+            definition=text,
+            over=name,
+            span=1.0 if name == "js" else 0.0,
+        )
         for name, (unit, better, text) in MEASURES.items()
     )
     majority = Measure(
@@ -145,6 +152,9 @@ def _measures(asking: Asking) -> tuple[Measure, ...]:
         higher_is_better=True,
         definition="share of samples whose most probable choice is the people's; ties are split",
         over="majority",
+        thresholded=True,
+        partner="js",
+        span=1.0,
     )
     beside: list[Measure] = []
     for name in BESIDE:

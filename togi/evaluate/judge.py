@@ -23,6 +23,7 @@ from togi.evaluate.asking import Answer
 from togi.evaluate.ledger import Ledger, answer_key, sample_line
 from togi.evaluate.scores import score, task_facts
 from togi.evaluate.tasks import Task, ask
+from togi.evaluate.unlike import check_allowed
 from togi.lm.base import LanguageModel
 from togi.lm.cache import Cached
 from togi.lm.drawn import vocabulary
@@ -56,12 +57,14 @@ class Opener:
 Model: TypeAlias = LanguageModel | Opener
 
 
-def judge(
+def judge(  # noqa: PLR0913 - most of them by name only
     models: Mapping[str, Model],
     tasks: Sequence[Task],
     folder: Path,
     *,
     comparisons: Sequence[tuple[str, str]] | None = None,
+    unlike: Sequence[str] = (),
+    series: Sequence[str] = (),
     chunk: int = CHUNK,
     seed: int = 0,
     say: Callable[[str], None] = print,
@@ -76,6 +79,9 @@ def judge(
         folder: where the files lie; answers found there are used.
         comparisons: (after, before) pairs whose differences are tested; each model against the
             first where None.
+        unlike: in what models may differ and be compared all the same; see
+            `togi.evaluate.unlike`.
+        series: names of models in order, such as checkpoints; see `togi.evaluate.mirage`.
         chunk: samples asked in one request; it changes no score.
         seed: of the bootstrap.
         say: prints one line.
@@ -88,16 +94,20 @@ def judge(
         DataError: a damaged line.
         SurroundingsError: the disk is full or an endpoint fails; what was answered is kept.
     """
+    check_allowed(unlike)
     names = list(models)
     pairs = [(n, names[0]) for n in names[1:]] if comparisons is None else list(comparisons)
-    _check(names, tasks, pairs, chunk)
+    _check(names, tasks, [*pairs, *zip(series, series, strict=True)], chunk)
     folder.mkdir(parents=True, exist_ok=True)
     ledger = Ledger(folder / "samples.jsonl", say)
     facts = {name: answer_all(name, model, tasks, ledger, chunk) for name, model in models.items()}
     keys = (keys_of(name, facts[name]["fingerprint"], task) for name in names for task in tasks)
     lines = ledger.keep(chain.from_iterable(keys))
     described = {task.name: task_facts(task, list(facts.values())) for task in tasks}
-    scores = {**score(described, names, pairs, lines, seed=seed), "judged": facts}
+    scores = score(
+        described, names, pairs, lines, series=series, seed=seed, judged=facts, unlike=unlike
+    )
+    scores["judged"] = facts
     write_text(folder / "scores.json", pretty(scores))
     return scores
 

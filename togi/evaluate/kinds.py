@@ -5,15 +5,18 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Sequence
-
-import numpy as np
+from typing import Any
 
 from togi.evaluate.answers import ANSWER, LIKELIHOOD
 from togi.evaluate.asking import Answer, Asking, Measure, Question, TaskKind, target_text
 from togi.evaluate.checks import CHECKS
+from togi.evaluate.choice_generation import CHOICE_BY_GENERATION
+from togi.evaluate.code import CODE
 from togi.evaluate.distribution import DISTRIBUTION
+from togi.evaluate.functions import FUNCTION
+from togi.evaluate.matching import EXACT_MATCH, generate_ask, mean_over_draws, reference_unfit
 from togi.evaluate.multiple_choice import MULTIPLE_CHOICE
-from togi.evaluate.prompts import after, with_shots
+from togi.evaluate.prompts import with_shots
 from togi.evaluate.trust.sides import TRUST_KINDS
 from togi.evaluate.verdicts import VERDICT_KINDS
 from togi.lm.base import Generated, Scored
@@ -26,6 +29,7 @@ def _scored_bytes(text: str, scored: Scored) -> Answer:
         "bytes": float(len(text.encode())),
         "tokens": float(len(scored.token_ids)),
         "greedy": float(scored.greedy),
+        "words": float(max(1, len(text.split()))),
     }
     return Answer("", numbers)
 
@@ -45,8 +49,25 @@ def _bits_per_byte(definition: str) -> Measure:
 # --- bits_per_byte: the reference answer, given its prompt --------------------------------------
 
 
-def _reference_unfit(asking: Asking, sample: Sample) -> str:
-    return "" if target_text(sample) else "its reference answer is empty"
+def _perplexity(per: str, definition: str) -> Measure:
+    return Measure(
+        name=f"{per.removesuffix('s')}_perplexity",
+        unit="perplexity",
+        higher_is_better=False,
+        definition=definition,
+        over="nats",
+        per=per,
+        compared=False,
+        exponent=True,
+    )
+
+
+PERPLEXITIES = (
+    _perplexity("tokens", "e^(nats / tokens): depends on the tokenizer, so only on models of one"),
+    _perplexity("words", "e^(nats / words), words parted by white space: any two models compare"),
+    _perplexity("bytes", "e^(nats / bytes), the bits per byte as a power"),
+)
+"""Not tested apart: they are the same nats as the bits per byte, seen otherwise."""
 
 
 def _reference_ask(asking: Asking, shots: Sequence[Sample], sample: Sample) -> Question:
@@ -91,21 +112,6 @@ def _text_read(asking: Asking, sample: Sample, replies: Sequence[Scored]) -> Ans
 # --- kinds that generate ------------------------------------------------------------------------
 
 
-def _generate_ask(asking: Asking, shots: Sequence[Sample], sample: Sample) -> Question:
-    solved = [(shot.input, after(shot.input, target_text(shot))) for shot in shots]
-    return Question(with_shots(solved, sample.input))
-
-
-def _mean_over_draws(replies: Sequence[Generated], rows: Sequence[dict[str, float]]) -> Answer:
-    numbers = {name: float(np.mean([row[name] for row in rows])) for name in rows[0]}
-    # An endpoint may send half of a surrogate pair, which no UTF-8 file can hold.
-    answers = [reply.text.encode("utf-8", "replace").decode() for reply in replies]
-    detail = {"finish": [reply.finish for reply in replies]}
-    if len(replies) > 1:
-        detail["answers"] = answers
-    return Answer(answers[0], numbers, detail)
-
-
 def _check_read(asking: Asking, sample: Sample, replies: Sequence[Generated]) -> Answer:
     rows = []
     for reply in replies:
@@ -113,43 +119,32 @@ def _check_read(asking: Asking, sample: Sample, replies: Sequence[Generated]) ->
         met = {rule: float(value) for rule, value in rules.items()}
         share = sum(met.values()) / len(met)
         rows.append({"score": share, "all_met": float(all(rules.values())), **met})
-    return _mean_over_draws(replies, rows)
+    return mean_over_draws(replies, rows)
 
 
 def _check_measures(asking: Asking) -> tuple[Measure, ...]:
     check = CHECKS[asking.check]
 
-    def share(name: str, definition: str, compared: bool) -> Measure:
+    def share(name: str, definition: str, **more: Any) -> Measure:
         return Measure(
             name=name,
             unit="share",
             higher_is_better=True,
             definition=definition,
             over=name,
-            compared=compared,
+            span=1.0,
+            **more,
         )
 
-    rules = (share(name, definition, False) for name, definition in check.rules.items())
-    return (
-        share("score", check.definition, True),
-        share("all_met", "share of answers that meet all of the rules", True),
-        *rules,
+    beside = {"thresholded": True, "partner": "score"}
+    rules = (
+        share(name, definition, compared=False, **beside)
+        for name, definition in check.rules.items()
     )
-
-
-def same_text(answer: str, target: str) -> bool:
-    r"""Tell whether two texts agree apart from case and white space.
-
-    >>> same_text(" New  york\n", "New York")
-    True
-    """
-    return " ".join(answer.split()).casefold() == " ".join(target.split()).casefold()
-
-
-def _match_read(asking: Asking, sample: Sample, replies: Sequence[Generated]) -> Answer:
-    target = target_text(sample)
-    return _mean_over_draws(
-        replies, [{"exact": float(same_text(reply.text, target))} for reply in replies]
+    return (
+        share("score", check.definition),
+        share("all_met", "share of answers that meet all of the rules", **beside),
+        *rules,
     )
 
 
@@ -165,20 +160,24 @@ TASK_KINDS: dict[str, TaskKind] = {
             _bits_per_byte(
                 "bits of all reference answers (end of turn included) over their UTF-8 bytes"
             ),
+            *PERPLEXITIES,
         ),
-        unfit=_reference_unfit,
+        unfit=reference_unfit,
         ask=_reference_ask,
         read=_reference_read,
+        version=2,
     ),
     "text_bits_per_byte": TaskKind(
         definition="how many bits the model needs for a text, given its first words",
         uses=("context_words",),
         measures=lambda _: (
             _bits_per_byte("bits of all texts after their first words over their UTF-8 bytes"),
+            *PERPLEXITIES,
         ),
         unfit=_text_unfit,
         ask=_text_ask,
         read=_text_read,
+        version=2,
     ),
     "multiple_choice": MULTIPLE_CHOICE,
     "distribution": DISTRIBUTION,
@@ -187,25 +186,13 @@ TASK_KINDS: dict[str, TaskKind] = {
         uses=("check", "sampling"),
         measures=_check_measures,
         unfit=_always_fit,
-        ask=_generate_ask,
+        ask=generate_ask,
         read=_check_read,
     ),
-    "exact_match": TaskKind(
-        definition="whether the model's own answer is the expected one",
-        uses=("sampling",),
-        measures=lambda _: (
-            Measure(
-                name="exact",
-                unit="share",
-                higher_is_better=True,
-                definition="share of answers equal to the target, apart from case and white space",
-                over="exact",
-            ),
-        ),
-        unfit=_reference_unfit,
-        ask=_generate_ask,
-        read=_match_read,
-    ),
+    "exact_match": EXACT_MATCH,
+    "choice_by_generation": CHOICE_BY_GENERATION,
+    "code": CODE,
+    "function": FUNCTION,
     "answer": ANSWER,
     "likelihood": LIKELIHOOD,
     **VERDICT_KINDS,

@@ -39,6 +39,7 @@ def sample_line(model: str, key: str, task: Task, sample: Sample, answer: Answer
         "answer": answer.text,
         "measures": answer.measures,
         "template": task.template_hash,
+        "sample": sample_digest(sample),
         "key": key,
     }
     whole = {**line, "detail": answer.detail} if answer.detail else line

@@ -12,8 +12,8 @@ from typing import Any
 
 from togi.errors import DataError, UsageError, nearest
 from togi.evaluate.checks import CHECKS
-from togi.evaluate.kinds import same_text
 from togi.lm.manifest import sha256_of
+from togi.parse.named import same_text
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -19,8 +19,17 @@ from togi.errors import DataError
 from togi.evaluate.asking import Measure
 from togi.evaluate.columns import LEVEL, Column, check_pair, columns, estimate, paired
 from togi.evaluate.ledger import Line, read_lines
+from togi.evaluate.mirage import mirage
 from togi.evaluate.tasks import Task
-from togi.stats import Paired, holm
+from togi.evaluate.unlike import (
+    Differs,
+    cards_differ,
+    check_allowed,
+    engines_differ,
+    refuse,
+    refused,
+)
+from togi.stats import Paired, holm, minimum_detectable_effect
 
 MULTIPLICITY = (
     "Two families are corrected apart by Holm's method: the differences of primary measures, "
@@ -64,7 +73,10 @@ def score(
     comparisons: Sequence[tuple[str, str]],
     lines: Sequence[Line],
     *,
+    series: Sequence[str] = (),
     seed: int = 0,
+    judged: Mapping[str, Mapping[str, Any]] | None = None,
+    unlike: Sequence[str] = (),
 ) -> dict[str, Any]:
     """Compute the whole of `scores.json` from the lines.
 
@@ -73,28 +85,58 @@ def score(
         models: their order.
         comparisons: (after, before) pairs; the family that multiplicity is corrected over.
         lines: of `samples.jsonl`.
+        series: models in order, such as checkpoints, whose curves are looked over for jumps.
         seed: of the bootstrap.
+        judged: model -> what is known of it; models whose engines differ are not compared.
+        unlike: the differences that are allowed on purpose; see `togi.evaluate.unlike`.
     """
     table = columns(lines)
+    alike, apart = _alike(comparisons, judged or {}, unlike)
     scores: dict[str, Any] = {model: {} for model in models}
     undefined: list[dict[str, Any]] = []
     for model in models:
         for task, facts in tasks.items():
-            found = table[model, task]
+            column = table[model, task]
             named = measures_of(facts)
-            scores[model][task] = {m.name: estimate(m, found, seed=seed).as_dict() for m in named}
-            if missing := int(np.isnan(found.numbers[named[0].over]).sum()):
+            scores[model][task] = {m.name: estimate(m, column, seed=seed).as_dict() for m in named}
+            if missing := int(np.isnan(column.numbers[named[0].over]).sum()):
                 undefined.append({"model": model, "task": task, "samples": missing})
+    found = differences(tasks, alike, table, seed=seed)
+    measures = {task: measures_of(facts) for task, facts in tasks.items()}
     return {
         "tasks": dict(tasks),
         "models": list(models),
         "comparisons": [list(pair) for pair in comparisons],
+        "series": list(series),
         "scores": scores,
-        "differences": differences(tasks, comparisons, table, seed=seed),
+        "differences": found,
+        "unlike": {"allowed": list(unlike), "pairs": apart},
+        "mirage": mirage(measures, found, series, table, seed=seed),
         "multiplicity": MULTIPLICITY,
         "undefined": undefined,
         "seed": seed,
     }
+
+
+def _alike(
+    comparisons: Sequence[tuple[str, str]],
+    judged: Mapping[str, Mapping[str, Any]],
+    allowed: Sequence[str],
+) -> tuple[list[tuple[str, str]], list[dict[str, Any]]]:
+    """Return the pairs that are compared, and those that differ, compared all the same or not."""
+    check_allowed(allowed)
+    kept, apart = [], []
+    for pair in comparisons:
+        differs = engines_differ(*(judged.get(name, {}) for name in pair))
+        compared = not refused(differs, allowed)
+        if compared:
+            kept.append(pair)
+        if differs:
+            sides = {key: list(both) for key, both in differs.items()}
+            apart.append(
+                {"after": pair[0], "before": pair[1], "differs": sides, "compared": compared}
+            )
+    return kept, apart
 
 
 def differences(
@@ -103,13 +145,17 @@ def differences(
     table: Mapping[tuple[str, str], Column],
     *,
     seed: int = 0,
+    alike: bool = True,
 ) -> list[dict[str, Any]]:
-    """Return the paired differences "after minus before" with p-values adjusted by family."""
+    """Return the paired differences "after minus before" with p-values adjusted by family.
+
+    `alike` is False where the user has allowed that models were asked in different ways.
+    """
     families: tuple[list[dict[str, Any]], list[dict[str, Any]]] = ([], [])
     for after, before in comparisons:
         for task, facts in tasks.items():
             one, two = table[after, task], table[before, task]
-            check_pair(task, one, two, (after, before))
+            check_pair(task, one, two, (after, before), alike=alike)
             for place, measure in enumerate(measures_of(facts)):
                 if measure.compared:
                     found = paired(measure, one, two, seed=seed)
@@ -133,6 +179,8 @@ def difference(pair: tuple[str, str, str], measure: Measure, found: Paired) -> d
         "estimate": found.estimate.as_dict(),
         "pairs": found.n,
         "dropped": found.dropped,
+        "sd": found.sd if math.isfinite(found.sd) else None,
+        "minimum_detectable": None,
         "test": found.test,
         "p_value": None if math.isnan(found.p_value) else found.p_value,
         "p_adjusted": None,
@@ -141,46 +189,63 @@ def difference(pair: tuple[str, str, str], measure: Measure, found: Paired) -> d
 
 
 def adjust(family: list[dict[str, Any]], alpha: float = 1 - LEVEL) -> None:
-    """Fill in `p_adjusted` and `better` of the differences of one family, in place.
+    """Fill in `p_adjusted`, `better` and `minimum_detectable` of one family, in place.
 
     `better` is said where the adjusted p-value is at most alpha and the interval shown excludes
     zero (with few samples the test and the bootstrap can differ), and stays None elsewhere.
+    `minimum_detectable` is the smallest true difference that so many pairs of this spread would
+    show with a chance of 80 %, at the strictest level of the correction, alpha over the number
+    of differences in the family.
     """
+    strictest = alpha / max(1, len(family))
     p = [math.nan if entry["p_value"] is None else entry["p_value"] for entry in family]
     for entry, adjusted in zip(family, holm(p).tolist() if p else [], strict=True):
         entry["p_adjusted"] = None if math.isnan(adjusted) else adjusted
+        if "sd" in entry:  # a side of trust is no mean over samples, and has no such spread
+            entry["minimum_detectable"] = detectable(entry["sd"], entry["estimate"]["n"], strictest)
         low, high = (entry["estimate"][key] for key in ("low", "high"))
         apart = None not in (low, high) and not low <= 0 <= high
         if adjusted <= alpha and apart:
             entry["better"] = (entry["estimate"]["mean"] > 0) == entry["higher_is_better"]
 
 
-def check_cards(ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> None:
+def detectable(sd: float | None, n: int, alpha: float, power: float = 0.8) -> float | None:
+    """Return the smallest difference that n units of that spread show; None where unknown.
+
+    A spread of 0, all differences equal, tells nothing of the next sample's.
+
+    >>> round(detectable(1.0, 100, 0.05), 3), detectable(0.0, 100, 0.05)
+    (0.283, None)
+    """
+    if not sd:
+        return None
+    found = minimum_detectable_effect(sd, n, alpha, power)
+    return found if math.isfinite(found) else None
+
+
+def check_cards(
+    ours: Mapping[str, Any], theirs: Mapping[str, Any], allowed: Sequence[str] = ()
+) -> dict[str, Differs]:
     """Refuse to join two judgings that asked a task of the same name in different ways.
 
     Args:
         ours: task name -> facts, of one judging.
         theirs: of the other.
+        allowed: fields that may differ on purpose.
+
+    Returns:
+        Task name -> what differs and is allowed.
 
     Raises:
         DataError: says each setting that differs.
     """
-    for task in ours.keys() & theirs.keys():
-        one, two = (side[task]["card"]["asked"] for side in (ours, theirs))
-        unlike = [key for key in {**one, **two} if one.get(key) != two.get(key)]
-        if unlike:
-            shown = "; ".join(f"{k}: {_short(one.get(k))} and {_short(two.get(k))}" for k in unlike)
-            raise DataError(
-                "the two judgings asked it in different ways and cannot be compared",
-                where=f"task '{task}'",
-                found=shown,
-                expected="one and the same template",
-                hint="judge both models again with one task",
-            )
-
-
-def _short(value: Any) -> str:
-    return f"{len(value)} of {','.join(map(str, value))}" if isinstance(value, list) else str(value)
+    check_allowed(allowed)
+    apart = {}
+    for task in sorted(ours.keys() & theirs.keys()):
+        if differs := cards_differ(ours[task]["card"], theirs[task]["card"]):
+            refuse(differs, allowed, f"task '{task}'")
+            apart[task] = differs
+    return apart
 
 
 def read_scores(folder: Path) -> tuple[dict[str, Any], list[Line]]:
@@ -199,4 +264,13 @@ def rescore(folder: Path) -> dict[str, Any]:
     """Compute the scores of a finished judging again from its lines."""
     old, lines = read_scores(folder)
     pairs = [(after, before) for after, before in old["comparisons"]]
-    return score(old["tasks"], old["models"], pairs, lines, seed=old["seed"])
+    return score(
+        old["tasks"],
+        old["models"],
+        pairs,
+        lines,
+        series=old.get("series", []),
+        seed=old["seed"],
+        judged=old.get("judged", {}),
+        unlike=old.get("unlike", {}).get("allowed", ()),
+    )

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BeforeValidator, Field, model_validator
 
 from togi.errors import UsageError, nearest
+from togi.evaluate.unlike import check_allowed
 from togi.step import StepRef, StepSettings
 
 
@@ -29,6 +30,33 @@ class SamplingSettings(StepSettings):
     "Seed of the draws; by default derived from the recipe's seed and the task's name."
 
 
+class EndpointSettings(StepSettings):
+    """How a served model is asked, and what that may cost."""
+
+    concurrency: int = Field(default=8, ge=1)
+    "Requests under way at once."
+    timeout: float = Field(default=120.0, gt=0)
+    "Seconds of silence after which a request counts as failed and is tried again."
+    attempts: int = Field(default=8, ge=1)
+    "Tries of one request, with growing pauses, or as long as the server asks for."
+    price_in: float = Field(default=0.0, ge=0)
+    "Price of a million tokens that are sent."
+    price_out: float = Field(default=0.0, ge=0)
+    "Price of a million tokens that are received."
+    most: float | None = Field(default=None, ge=0)
+    "The most that this run may cost there, all its starts together; nothing begins beyond it."
+    extra: dict[str, Any] = Field(default={})
+    "More fields for every request's body."
+
+    @model_validator(mode="after")
+    def _priced(self) -> EndpointSettings:
+        if self.most is not None and not (self.price_in or self.price_out):
+            raise UsageError(
+                "a cost cap needs prices", where="endpoint.most", hint="give price_in and price_out"
+            )
+        return self
+
+
 class ModelSettings(StepSettings):
     """A model to judge: the recipe's own, another one, and an adapter on top."""
 
@@ -38,6 +66,8 @@ class ModelSettings(StepSettings):
     "A training step whose adapter is put on it."
     dtype: Literal["auto", "bfloat16", "float32"] = "auto"
     "Type of a local model's weights."
+    endpoint: EndpointSettings | None = None
+    "How a served model is asked: prices and cost cap, time limits, requests at once."
 
 
 def short_form(value: Any) -> Any:
@@ -58,6 +88,19 @@ ShortModel = Annotated[
 ]
 
 
+class LimitSettings(StepSettings):
+    """What generated code may take; more ends it, and it counts as not passed."""
+
+    seconds: float = Field(default=5.0, ge=0.1)
+    "By the clock."
+    memory_mb: int = Field(default=512, ge=32)
+    "Address space of each process."
+    processes: int = Field(default=8, ge=2)
+    "Processes and threads at once."
+    disk_mb: int = Field(default=16, ge=1)
+    "Of its folder in memory, and of each file."
+
+
 class TaskSettings(StepSettings):
     """One task: its samples, how they are asked, and how an answer is scored."""
 
@@ -71,6 +114,9 @@ class TaskSettings(StepSettings):
             "distribution",
             "generate_and_check",
             "exact_match",
+            "choice_by_generation",
+            "code",
+            "function",
         ]
         | None
     ) = None
@@ -92,7 +138,17 @@ class TaskSettings(StepSettings):
     check: str = ""
     "generate_and_check: the check's name, such as docstring_format."
     sampling: SamplingSettings = SamplingSettings()
-    "generate_and_check, exact_match: how answers are drawn."
+    "Kinds that generate: how answers are drawn."
+    parse: str = ""
+    "exact_match, choice_by_generation: how an answer is read; number, last_line, regex:…"
+    likelihood: bool = False
+    "exact_match, choice_by_generation, code: score the right answer besides (not by an endpoint)."
+    function: str = ""
+    "function: your own score, file.py:function of (response, prompt, row)."
+    passes: list[Annotated[int, Field(ge=1)]] = Field(default=[1], min_length=1)
+    "code: each k of pass@k; sampling.n must be as large."
+    limits: LimitSettings = LimitSettings()
+    "code: what a program may take in its sandbox."
 
     @model_validator(mode="after")
     def _one_source(self) -> TaskSettings:
@@ -137,9 +193,19 @@ class JudgeSettings(ComparedSettings):
 
     tasks: list[TaskSettings] = Field(min_length=1)
     "What they are judged on."
+    unlike: list[str] = Field(default=[])
+    "In what compared models may differ on purpose: backend, dtype. The report states it."
+    series: list[str] = Field(default=[])
+    "Models in order of scale or time: jumps that only the measure makes are flagged."
 
     @model_validator(mode="after")
     def _names(self) -> JudgeSettings:
+        for name in self.series:
+            if name not in self.models:
+                raise UsageError(
+                    f"no model is called '{name}'", expected=nearest(name, list(self.models))
+                )
+        check_allowed(self.unlike)
         names = [task.name for task in self.tasks]
         for name in names:
             if names.count(name) > 1:
@@ -154,6 +220,8 @@ class VerdictSettings(StepSettings):
     "The judging that holds the candidate."
     before: StepRef | None = None
     "Another judging that holds the baseline; it must have asked the same in the same way."
+    unlike: list[str] = Field(default=[])
+    "In what the two may differ on purpose: backend, dtype, shots, … The report states it."
     baseline: str
     "The model before, by its display name."
     candidate: str

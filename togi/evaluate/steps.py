@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from togi.errors import DataError
+from togi.evaluate.opening import opener, paid_notes, tuned_parts
 from togi.evaluate.settings import (
     JudgeSettings,
     ModelSettings,
@@ -19,13 +20,9 @@ from togi.step import Work
 
 if TYPE_CHECKING:
     from togi.evaluate.asking import Asking
-    from togi.evaluate.judge import Opener
     from togi.evaluate.tasks import Task
-    from togi.lm.base import LanguageModel, Sampling
+    from togi.lm.base import Sampling
     from togi.rows.types import Row, Sample
-
-LARGE = 1 << 28
-"Bytes from which on a weight file is told by its size and time, and not hashed."
 
 __all__ = [
     "JudgeSettings",
@@ -53,16 +50,39 @@ def run_judge(settings: JudgeSettings, work: Work) -> dict[str, Any]:
     tasks = [build_task(task, work, notes) for task in settings.tasks]
     for note in notes:
         work.say(note)
-    judge(
+    scores = judge(
         {name: opener(model, work) for name, model in settings.models.items()},
         tasks,
         work.folder,
         comparisons=settings.pairs(),
+        unlike=settings.unlike,
+        series=settings.series,
         chunk=settings.chunk,
         seed=work.seed,
         say=work.say,
     )
-    return {"scores": "scores.json", "samples": "samples.jsonl", "notes": notes}
+    told = [*_apart(scores["unlike"]["pairs"]), *paid_notes(settings.models, work)]
+    for note in told:
+        work.say(note)
+    return {"scores": "scores.json", "samples": "samples.jsonl", "notes": [*notes, *told]}
+
+
+def _apart(pairs: Iterable[Mapping[str, Any]]) -> list[str]:
+    """Say of each pair of unlike models whether it was compared, and in what the two differ.
+
+    >>> _apart([{"after": "a", "before": "b", "differs": {"dtype": ["float32", "bfloat16"]},
+    ...          "compared": False}])
+    ['a and b were not compared: they differ in dtype: float32 and bfloat16 (unlike: [dtype])']
+    """
+    from togi.evaluate.unlike import sentence, told
+
+    return [
+        sentence(one["after"], one["before"], one["differs"])
+        if one["compared"]
+        else f"{one['after']} and {one['before']} were not compared: they differ in "
+        f"{told(one['differs'])} (unlike: [{', '.join(one['differs'])}])"
+        for one in pairs
+    ]
 
 
 def run_verdict(settings: VerdictSettings, work: Work) -> dict[str, Any]:
@@ -72,7 +92,8 @@ def run_verdict(settings: VerdictSettings, work: Work) -> dict[str, Any]:
     def folder(ref: str) -> Path:
         return Path(work.input(ref, "scores")).parent
 
-    judged = Judged(folder(settings.scores), folder(settings.before) if settings.before else None)
+    before = folder(settings.before) if settings.before else None
+    judged = Judged(folder(settings.scores), before, settings.unlike)
     rule = Rule(
         baseline=settings.baseline,
         candidate=settings.candidate,
@@ -163,13 +184,21 @@ def _fit(
 
 def _asking(settings: TaskSettings, work: Work) -> Asking:
     from togi.evaluate.asking import Asking
+    from togi.evaluate.code import passes_of
+    from togi.evaluate.functions import with_function
+    from togi.evaluate.sandbox import Limits
 
-    return Asking(
+    asking = Asking(
         render=settings.render,
         context_words=settings.context_words,
         check=settings.check,
         sampling=_sampling(settings.sampling, settings.name, work),
+        parse=settings.parse,
+        likelihood=settings.likelihood,
+        passes=passes_of(settings.passes),
+        limits=Limits(**settings.limits.model_dump()),
     )
+    return with_function(asking, settings.function) if settings.function else asking
 
 
 def _sampling(settings: SamplingSettings, name: str, work: Work) -> Sampling:
@@ -180,65 +209,3 @@ def _sampling(settings: SamplingSettings, name: str, work: Work) -> Sampling:
     if drawn["seed"] is None:  # greedy answers depend on no seed: their template stays the same
         drawn["seed"] = derive(work.seed, "judge", name) >> 1 if drawn["temperature"] else 0
     return Sampling(**drawn)
-
-
-def opener(settings: ModelSettings, work: Work) -> Opener:
-    """Return an `Opener` of a model; an endpoint's replies are kept in the user's cache.
-
-    A training step that has a whole `model` among its outputs is opened as that model; where it
-    has an `adapter`, that goes on top.
-    """
-    from togi.evaluate.judge import Opener
-
-    spec, adapter = tuned_parts(settings, work)
-    whole = Path(spec) if spec != (settings.model or work.model) else None
-    marks = [*_marks(whole), *_marks(adapter)]
-    identity = " ".join([spec, settings.dtype, *marks])
-
-    def open_it() -> LanguageModel:
-        from togi.align.tuned import open_tuned
-        from togi.lm.cache import Cached, ReplyCache
-        from togi.lm.catalogue import cache_folder
-        from togi.lm.open import ENDPOINT
-
-        model = open_tuned(
-            spec, adapter=adapter, dtype=settings.dtype, offline=work.offline, say=work.say
-        )
-        if spec.startswith(ENDPOINT):
-            return Cached(model, ReplyCache(cache_folder() / "replies.sqlite"))
-        return model
-
-    return Opener(identity, open_it)
-
-
-def tuned_parts(settings: ModelSettings, work: Work) -> tuple[str, Path | None]:
-    """Return which model is opened, and the adapter that goes on top, if any.
-
-    Raises:
-        RecipeError: the training step has neither a model nor an adapter.
-    """
-    spec = settings.model or work.model
-    if not settings.adapter:
-        return spec, None
-    step, _, named = settings.adapter.partition(".")
-    outputs = work.inputs.get(step, {})
-    if named == "model" or (not named and "model" in outputs):
-        spec = str(work.input(settings.adapter, "model"))
-        if named or "adapter" not in outputs:
-            return spec, None
-    return spec, Path(work.input(settings.adapter, "adapter"))
-
-
-def _marks(folder: Path | None) -> list[str]:
-    """Return what tells a folder's content: digests, for large weights size and time."""
-    from togi.lm.manifest import sha256_of
-
-    if folder is None or not folder.is_dir():
-        return []
-    files = sorted(path for path in folder.iterdir() if path.is_file())
-    return [
-        f"{path.stat().st_size}:{path.stat().st_mtime_ns}"
-        if path.stat().st_size > LARGE
-        else sha256_of(path)
-        for path in files
-    ]

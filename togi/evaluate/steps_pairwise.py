@@ -99,7 +99,7 @@ def run_pairwise(settings: PairwiseSettings, work: Work) -> dict[str, Any]:
     """Have models answer and judges compare; outputs `scores` and `samples`."""
     from togi.evaluate.pairwise import compare
     from togi.evaluate.pairwise_scores import ANSWERS
-    from togi.evaluate.steps import answer_task_of, opener
+    from togi.evaluate.steps import answer_task_of, opener, paid_notes
 
     judges = {name: judge_of(one, settings, work) for name, one in settings.judges.items()}
     notes: list[str] = []
@@ -125,6 +125,8 @@ def run_pairwise(settings: PairwiseSettings, work: Work) -> dict[str, Any]:
         say=work.say,
     )
     notes += warnings(scores["results"])
+    served = {**settings.models, **{n: j for n, j in settings.judges.items() if not j.rule}}
+    notes += paid_notes(served, work)
     return {"scores": "scores.json", "samples": "samples.jsonl", "notes": notes}
 
 

@@ -15,6 +15,7 @@ from togi.evaluate.checks import CHECKS
 from togi.evaluate.kinds import TASK_KINDS
 from togi.lm.base import LanguageModel, Scored
 from togi.lm.drawn import score_ids
+from togi.parse.named import parser_of
 from togi.rows.types import Sample
 
 DEFAULT = Asking()
@@ -39,8 +40,8 @@ class Task:
 
     >>> task = Task(name="sums", kind="bits_per_byte",
     ...             samples=(Sample(id="1", input="2 + 2 =", target=" 4"),))
-    >>> [measure.name for measure in task.measures]
-    ['bits_per_byte']
+    >>> task.measures[0].name
+    'bits_per_byte'
     """
 
     name: str
@@ -91,8 +92,8 @@ class Task:
     def template(self) -> dict[str, Any]:
         """All that decides how a sample is asked and read; only equal templates are compared."""
         used = {name: getattr(self.asking, name) for name in self.rules.uses}
-        if "sampling" in used:
-            used["sampling"] = asdict(used["sampling"])
+        for name in used.keys() & {"sampling", "limits"}:
+            used[name] = asdict(used[name])
         shots = [sample_digest(shot) for shot in self.shots]
         return {"kind": self.kind, "version": self.rules.version, **used, "shots": shots}
 
@@ -115,6 +116,8 @@ def _check_asking(where: str, kind: str, asking: Asking) -> None:
                 where=where,
                 expected=", ".join(uses) or "no such setting",
             )
+    if "parse" in uses and asking.parse:
+        parser_of(asking.parse)
     if "check" in uses and asking.check not in CHECKS:
         raise UsageError(
             f"no check is called {asking.check!r}",
@@ -130,19 +133,17 @@ def ask(model: LanguageModel, task: Task, samples: Sequence[Sample]) -> list[Ans
         One answer for each sample, in their order; an answer does not depend on the others.
     """
     questions = [task.rules.ask(task.asking, task.shots, sample) for sample in samples]
+    scored = iter(_score(model, questions))
+    replies: list[list[Any]] = [
+        [next(scored) for _ in question.continuations or question.ids] for question in questions
+    ]
     if "sampling" in task.rules.uses:
         drawn = model.generate([question.prompt for question in questions], task.asking.sampling)
-        return [
-            task.rules.read(task.asking, sample, replies)
-            for sample, replies in zip(samples, drawn, strict=True)
-        ]
-    scored = iter(_score(model, questions))
-    return [
-        task.rules.read(
-            task.asking, sample, [next(scored) for _ in question.continuations or question.ids]
-        )
-        for sample, question in zip(samples, questions, strict=True)
-    ]
+        replies = [[*ours, *beside] for ours, beside in zip(drawn, replies, strict=True)]
+    if task.rules.grade is not None:
+        return task.rules.grade(task.asking, samples, replies)
+    pairs = zip(samples, replies, strict=True)
+    return [task.rules.read(task.asking, sample, found) for sample, found in pairs]
 
 
 def _score(model: LanguageModel, questions: Sequence[Question]) -> list[Scored]:
@@ -151,6 +152,8 @@ def _score(model: LanguageModel, questions: Sequence[Question]) -> list[Scored]:
         given = [(q.prompt, ids) for q in questions for ids in q.ids]
         return score_ids(model, [prompt for prompt, _ in given], [ids for _, ids in given])
     pairs = [(q.prompt, text) for q in questions for text in q.continuations]
+    if not pairs:
+        return []
     return model.score([prompt for prompt, _ in pairs], [text for _, text in pairs])
 
 

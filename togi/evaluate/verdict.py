@@ -18,6 +18,7 @@ from togi.errors import UsageError, nearest
 from togi.evaluate.asking import Measure
 from togi.evaluate.columns import Column, check_pair, columns, paired
 from togi.evaluate.scores import adjust, check_cards, difference, measures_of, read_scores
+from togi.evaluate.unlike import Differs, check_allowed, engines_differ, refuse, sentence
 from togi.stats import Decision, Finding, Gate, decide, guard
 from togi.train.files import write_text
 
@@ -66,17 +67,26 @@ class Judged:
         folder: of the judging.
         before: folder of another judging that holds the baseline, or None. Its models are taken
             where this one lacks them; the tasks must have been asked in the same way.
+        unlike: in what the two may differ on purpose; see `togi.evaluate.unlike`.
     """
 
-    def __init__(self, folder: Path, before: Path | None = None) -> None:
+    def __init__(
+        self, folder: Path, before: Path | None = None, unlike: Sequence[str] = ()
+    ) -> None:
+        check_allowed(unlike)
+        self.unlike = tuple(unlike)
+        self.apart: dict[str, Differs] = {}
+        self.stated: dict[str, None] = {}
         scores, lines = read_scores(folder)
         self.tasks: dict[str, dict[str, Any]] = scores["tasks"]
         self.models: list[str] = scores["models"]
         self.seed: int = scores["seed"]
         self.table = columns(lines)
+        self.facts: dict[str, dict[str, Any]] = dict(scores.get("judged", {}))
         if before is not None:
             other, older = read_scores(before)
-            check_cards(self.tasks, other["tasks"])
+            self.apart = check_cards(self.tasks, other["tasks"], unlike)
+            self.facts = {**other.get("judged", {}), **self.facts}
             self.table = {**columns(older), **self.table}
             self.models = [*self.models, *(m for m in other["models"] if m not in self.models)]
 
@@ -116,13 +126,21 @@ class Judged:
         """Return the gate of a task: a guard where a margin is given, else the primary."""
         task, measure = self.find(name)
         one, two = self.column(pair[0], task), self.column(pair[1], task)
-        check_pair(task, one, two, pair)
+        self._check_alike(task, pair)
+        check_pair(task, one, two, pair, alike=task not in self.apart)
         found = paired(measure, one, two, seed=self.seed)
         if margin is not None:
             return guard(name, found, margin=margin, higher_is_better=measure.higher_is_better)
         return Gate(
             name=name, paired=found, higher_is_better=measure.higher_is_better, at_least=bar
         )
+
+    def _check_alike(self, task: str, pair: tuple[str, str]) -> None:
+        """Refuse models whose engines differ; note what is allowed to differ."""
+        differs = engines_differ(*(self.facts.get(name, {}) for name in pair))
+        refuse(differs, self.unlike, f"task '{task}', {pair[0]} against {pair[1]}")
+        if differs := {**self.apart.get(task, {}), **differs}:
+            self.stated[sentence(*pair, differs, task)] = None
 
     def difference(self, name: str, pair: tuple[str, str]) -> dict[str, Any]:
         """Return the difference "after minus before" of a task, not adjusted."""
@@ -142,17 +160,19 @@ def verdict(judged: Judged, rule: Rule) -> dict[str, Any]:
     primary = judged.gate(rule.primary, pair, None, rule.at_least)
     guards = [judged.gate(name, pair, margin, 0.0) for name, margin in rule.guards.items()]
     found = decide(primary, guards, level=1 - rule.alpha, power=rule.power)
+    also = _also(judged, rule)
     return {
         "decision": found.decision,
         "sentence": _sentence(found, rule),
         "candidate": rule.candidate,
         "baseline": rule.baseline,
         "rule": _told_rule(rule, found),
-        "reasons": list(found.reasons),
+        "reasons": [*found.reasons, *judged.stated],
         "primary": {**_primary(judged, found.primary, pair), "required": rule.at_least},
         "guards": [_guard(judged, finding) for finding in found.guards],
         "collect_more": found.collect_more,
-        "also": _also(judged, rule),
+        "also": also,
+        "unlike": list(judged.stated),
     }
 
 

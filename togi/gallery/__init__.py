@@ -32,6 +32,21 @@ ENTRIES: dict[str, Entry] = {
         " disagreement is signal: it repeats among other raters.",
         minutes=1,
     ),
+    "dsir_selects": Entry(
+        title="Choosing data by importance resampling",
+        source="Xie et al. 2023, arXiv 2302.03169",
+        claim="Documents picked by importance resampling on hashed n-grams train better models for"
+        " the target than random ones and than those that a classifier filters.",
+        minutes=15,
+        model=True,
+    ),
+    "vote_or_distribution": Entry(
+        title="Judged by the vote, or by everybody",
+        source="Aroyo et al. 2023, DICES, arXiv 2306.11247",
+        claim="A majority vote hides contested items: judged against the raters' distribution,"
+        " models differ that a vote cannot tell apart.",
+        minutes=1,
+    ),
     "scaling_laws": Entry(
         "Compute-optimal training",
         "Hoffmann et al. 2022, arXiv 2203.15556",
@@ -44,6 +59,12 @@ ENTRIES: dict[str, Entry] = {
         "Muennighoff et al. 2023, arXiv 2305.16264",
         "Up to four epochs on the same data change the loss negligibly against new data.",
         minutes=0.1,
+    ),
+    "repeated_miniature": Entry(
+        "Repeated data, with a model from scratch",
+        "Muennighoff et al. 2023, arXiv 2305.16264",
+        "Up to four epochs on the same data change the loss negligibly against new data.",
+        minutes=4,
     ),
     "lora_forgets_less": Entry(
         title="LoRA learns less and forgets less",
@@ -104,6 +125,28 @@ ENTRIES: dict[str, Entry] = {
         source="Azar et al. 2023, arXiv 2310.12036",
         claim="With preferences that are certain, DPO's tie to the reference has no hold whatever"
         " beta is; IPO stays at a finite distance.",
+        minutes=2,
+    ),
+    "doremi_weights": Entry(
+        title="Weights of domains without a downstream task",
+        source="Xie et al. 2023, arXiv 2305.10429",
+        claim="Weights of domains found by a small proxy lower a model's loss, on average and on"
+        " the worst domain, against mixing by size.",
+        minutes=8,
+    ),
+    "personas_explore": Entry(
+        title="Older personas explore and exploit better",
+        source="Salewski et al. 2023, arXiv 2305.14930",
+        claim="Told to be older, a language model explores less and earns more in a two-armed"
+        " bandit, as people do when they grow up.",
+        minutes=4,
+        model=True,
+    ),
+    "mirage": Entry(
+        title="Emergence as a mirage of the metric",
+        source="Schaeffer et al. 2023, arXiv 2304.15004",
+        claim="Abilities that seem to emerge at some scale do so by a measure that counts right or"
+        " wrong; by a continuous measure the same answers improve smoothly.",
         minutes=2,
     ),
     "title_trends": Entry(

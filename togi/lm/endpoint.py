@@ -12,14 +12,17 @@ import ipaddress
 import json
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any, Literal
 
 import httpx
 
 from togi.errors import SurroundingsError, UsageError
 from togi.lm.base import Generated, Sampling, Scored
+from togi.lm.budget import most_of
 from togi.lm.echo import UNKNOWN_TOKEN, floats, read_echo
 from togi.lm.limits import Patience, Prices, Usage
+from togi.lm.paid import Paid
 from togi.lm.requests import DrawRequest, Reply, Request, ScoreRequest, draws
 from togi.lm.transport import Refused, Transport
 from togi.rows.types import Message, Prompt
@@ -27,8 +30,8 @@ from togi.rows.types import Message, Prompt
 SEEDS = 1 << 31
 "Seeds are taken modulo this, because servers refuse larger ones."
 NO_SCORES = (
-    "this endpoint serves no log-probabilities: bits per byte cannot be measured; "
-    "use generation tasks"
+    "this endpoint serves no log-probabilities of a given text: bits per byte and choices by "
+    "likelihood cannot be measured; use kinds that generate"
 )
 
 
@@ -99,6 +102,15 @@ class Endpoint:
         parts = json.dumps([self.url, self.model, self.extra], sort_keys=True, default=str)
         return hashlib.blake2b(parts.encode(), digest_size=16).hexdigest()
 
+    def count_in(self, path: Path) -> None:
+        """Write down what is paid in a run's `paid.jsonl`; its earlier starts' replies count too.
+
+        Args:
+            path: the file.
+        """
+        self._transport.paid = Paid(path, self.name)
+        self._transport.usage = self._transport.paid.before
+
     @property
     def usage(self) -> Usage:
         """Requests, retries and tokens of this run."""
@@ -144,7 +156,10 @@ class Endpoint:
                 return await self._score(client, request)
             return await self._draw(client, request)
 
-        return self._transport.stream(work, len(requests))
+        prices = self._transport.prices
+        return self._transport.stream(
+            work, len(requests), lambda index: most_of(requests[index], prices)
+        )
 
     def _check_score(self, request: ScoreRequest) -> None:
         if not request.continuation:

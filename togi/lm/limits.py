@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from pathlib import Path
+from typing import Any
 
 from togi.errors import UsageError
 
@@ -58,6 +60,25 @@ class Prices:
             )
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Serving:
+    """How an endpoint is asked.
+
+    Attributes:
+        concurrency: requests under way at once.
+        patience: time limits and tries.
+        prices: of its tokens, and the most that one run may cost.
+        extra: more fields for every request's body; None takes a field out.
+        paid: the run's `paid.jsonl`, where what was paid is written down; None for nowhere.
+    """
+
+    concurrency: int = 8
+    patience: Patience = field(default_factory=Patience)
+    prices: Prices = field(default_factory=Prices)
+    extra: Mapping[str, Any] = field(default_factory=dict)
+    paid: Path | None = None
+
+
 @dataclass(slots=True)
 class Usage:
     """What this run has used so far; `uncounted` replies came without token counts."""
@@ -67,6 +88,15 @@ class Usage:
     tokens_in: int = 0
     tokens_out: int = 0
     uncounted: int = 0
+
+    def add(self, tokens_in: object, tokens_out: object) -> None:
+        """Count one reply; it is uncounted where its tokens are not told."""
+        self.requests += 1
+        if not isinstance(tokens_in, int):
+            self.uncounted += 1
+            return
+        self.tokens_in += tokens_in
+        self.tokens_out += tokens_out if isinstance(tokens_out, int) else 0
 
     def cost(self, prices: Prices) -> float:
         """Return the cost in the prices' currency; NaN when a reply told no token counts.

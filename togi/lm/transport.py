@@ -20,8 +20,10 @@ from typing import Any, TypeVar
 
 import httpx
 
-from togi.errors import Stopped, SurroundingsError, TogiError
+from togi.errors import SurroundingsError, TogiError
+from togi.lm.budget import Budget
 from togi.lm.limits import Patience, Prices, Usage, retry_after
+from togi.lm.paid import Paid
 
 T = TypeVar("T")
 RETRIED = frozenset({408, 409, 425, 429}) | frozenset(range(500, 600)) - {501, 505}
@@ -66,19 +68,26 @@ class Transport:
     concurrency: int
     say: Callable[[str], None]
     usage: Usage = field(default_factory=Usage)
+    paid: Paid | None = None
     _said: float = -math.inf
 
     def stream(
-        self, work: Callable[[httpx.AsyncClient, int], Awaitable[T]], n: int
+        self,
+        work: Callable[[httpx.AsyncClient, int], Awaitable[T]],
+        n: int,
+        worst: Callable[[int], float] = lambda job: 0.0,
     ) -> Iterator[tuple[int, T]]:
-        """Run `work(client, i)` for i below n, yielding (i, result) as each one ends."""
+        """Run `work(client, i)` for i below n, yielding (i, result) as each one ends.
+
+        `worst(i)` is the most that job i may cost; none begins that could exceed the cap.
+        """
         out: queue.SimpleQueue[tuple[int, T] | None] = queue.SimpleQueue()
         started: queue.SimpleQueue[tuple[asyncio.AbstractEventLoop, asyncio.Task[Any]] | None] = (
             queue.SimpleQueue()
         )
 
         async def main() -> None:
-            task = asyncio.create_task(self._work_off(work, n, out))
+            task = asyncio.create_task(self._work_off(work, n, worst, out))
             started.put((asyncio.get_running_loop(), task))
             await task
 
@@ -99,19 +108,26 @@ class Transport:
         self,
         work: Callable[[httpx.AsyncClient, int], Awaitable[T]],
         n: int,
+        worst: Callable[[int], float],
         out: queue.SimpleQueue[tuple[int, T] | None],
     ) -> None:
         """Let `concurrency` workers take the jobs in order; the first failure stops the taking."""
         jobs = iter(range(n))
         failures: list[TogiError] = []
+        budget = Budget(self.prices, self.usage, self.where)
 
         async def worker(client: httpx.AsyncClient) -> None:
             for job in jobs:
+                held = 0.0
                 try:
-                    self._check_cost()
+                    held = await budget.hold(worst(job))
+                    if failures:  # another failed while this one waited for money
+                        return
                     out.put((job, await work(client, job)))
                 except TogiError as error:
                     failures.append(error)
+                finally:
+                    await budget.let_go(held)
                 if failures:
                     return
 
@@ -125,27 +141,6 @@ class Transport:
             await asyncio.gather(*(worker(client) for _ in range(min(self.concurrency, n))))
         if failures:
             raise failures[0]
-
-    def _check_cost(self) -> None:
-        """Refuse to begin another request once the cap is reached or cannot be kept."""
-        most = self.prices.most
-        if most == math.inf:
-            return
-        cost = self.usage.cost(self.prices)
-        if math.isnan(cost):
-            raise SurroundingsError(
-                "the cost cap cannot be kept: the endpoint tells no token counts",
-                where=self.where,
-                hint="run without a cost cap, or on an endpoint that returns `usage`",
-            )
-        if cost >= most:
-            raise Stopped(
-                "the cost cap is reached",
-                where=self.where,
-                found=f"{cost:.4g} spent in this run",
-                expected=f"at most {most:.4g}",
-                hint="replies so far are kept in the reply cache; raise the cap to continue",
-            )
 
     async def post(
         self, client: httpx.AsyncClient, path: str, body: Mapping[str, Any]
@@ -232,13 +227,12 @@ class Transport:
         raise Refused(status, message, where=self.where, hint=hints.get(status, ""))
 
     def _count(self, reply: Mapping[str, Any]) -> None:
-        usage, told = self.usage, reply.get("usage")
-        usage.requests += 1
-        if not isinstance(told, dict) or not isinstance(told.get("prompt_tokens"), int):
-            usage.uncounted += 1
-            return
-        usage.tokens_in += told["prompt_tokens"]
-        usage.tokens_out += told.get("completion_tokens") or 0
+        told = reply.get("usage")
+        told = told if isinstance(told, dict) else {}
+        counts = told.get("prompt_tokens"), told.get("completion_tokens")
+        self.usage.add(*counts)
+        if self.paid is not None:
+            self.paid.add(*counts)
 
     def redact(self, text: str) -> str:
         """Take every secret out of a text that a person or a log will see."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from togi.report import mirage
 from togi.report import numbers as show
 from togi.report.files import as_dict, as_list
 from togi.report.glossary import Names
@@ -36,6 +37,7 @@ def sections(judged: list[Judged], told: dict[str, Any], names: Names) -> list[d
                         for place, name in enumerate(compared)
                     ],
                     "others": _others(one, task, compared, names),
+                    "mirage": mirage.section(one, task, names),
                 }
             )
             plotted += len(compared)
@@ -47,6 +49,8 @@ def remarks(judged: list[Judged]) -> list[str]:
     found = []
     for one in judged:
         found += [str(one.data["multiplicity"])] if one.data.get("multiplicity") else []
+        for entry in as_list(as_dict(one.data.get("unlike")).get("pairs")):
+            found.append(_unlike(as_dict(entry)))
         for entry in as_list(one.data.get("undefined")):
             lost = as_dict(entry)
             found.append(
@@ -54,6 +58,19 @@ def remarks(judged: list[Judged]) -> list[str]:
                 f" {spoken(lost.get('task'))}; they are left out of its scores."
             )
     return list(dict.fromkeys(found))
+
+
+def _unlike(entry: dict[str, Any]) -> str:
+    """Say that two models are unlike, and whether they were compared all the same.
+
+    >>> _unlike({"after": "a", "before": "b", "compared": True,
+    ...          "differs": {"dtype": ["float32", "bfloat16"]}})
+    'a and b differ in dtype (float32 and bfloat16); they were compared all the same, on purpose.'
+    """
+    sides = {key: as_list(both) for key, both in as_dict(entry.get("differs")).items()}
+    fields = ", ".join(f"{spoken(key)} ({' and '.join(both)})" for key, both in sides.items())
+    done = "were compared all the same, on purpose" if entry.get("compared") else "are not compared"
+    return f"{entry.get('after')} and {entry.get('before')} differ in {fields}; they {done}."
 
 
 def models(judged: list[Judged]) -> Table:

@@ -8,8 +8,9 @@ import re
 from pathlib import Path
 from typing import Any
 
-from togi.report import changes as changed
 from togi.report import (
+    beside,
+    card,
     compared,
     curation,
     findings,
@@ -17,9 +18,12 @@ from togi.report import (
     laws,
     leakage,
     measures,
+    mixtures,
     pairwise,
     pairwise_samples,
+    personas,
     provenance,
+    ranking,
     raters,
     samples,
     selection,
@@ -27,6 +31,7 @@ from togi.report import (
     trust,
     verdict,
 )
+from togi.report import changes as changed
 from togi.report import numbers as show
 from togi.report.files import RunFiles, read_run
 from togi.report.glossary import Names
@@ -51,8 +56,9 @@ _UNSEEN = re.compile(
 def build(run_folder: Path) -> Path:
     """Write a run's `report.html` from its files and return its path.
 
-    The run may be at any point: what is missing is said to be missing. The file is replaced in
-    one move, so that a reader never sees half of it.
+    The run may be at any point: what is missing is said to be missing. Each file is replaced in
+    one move, so that a reader never sees half of it. Beside the page lie `report.json` and
+    `report.csv` with the same numbers, and `model-card.md` where the run tuned a model.
 
     Raises:
         DataError: the folder holds no run.
@@ -63,11 +69,22 @@ def build(run_folder: Path) -> Path:
         page = render(files, depth).encode("utf-8")
         if len(page) <= MOST_BYTES:
             break
+    told = beside.whole(files)
+    texts = {"report.json": beside.as_json(told), "report.csv": beside.as_csv(told)}
+    if text := card.card(told):
+        texts["model-card.md"] = text
+    for name, content in texts.items():
+        _replace(run_folder / name, content.encode("utf-8", "replace"))
     target = run_folder / "report.html"
-    draft = target.with_name(f".report.html.{os.getpid()}")
-    draft.write_bytes(page)
-    draft.replace(target)
+    _replace(target, page)
     return target
+
+
+def _replace(target: Path, content: bytes) -> None:
+    """Write a file in one move."""
+    draft = target.with_name(f".{target.name}.{os.getpid()}")
+    draft.write_bytes(content)
+    draft.replace(target)
 
 
 def render(files: RunFiles, depth: Depth = DEPTHS[0]) -> str:
@@ -100,8 +117,11 @@ def context(files: RunFiles, depth: Depth) -> dict[str, Any]:
         "findings": findings.sections(files, names),
         "changes": changed.sections(files, names),
         "laws": laws.sections(files, names),
+        "mixtures": mixtures.sections(files, names),
         "raters": raters.sections(files, names),
         "trust": trust.sections(files, names, depth),
+        "ranking": ranking.sections(files, names),
+        "personas": personas.sections(files, names),
     }
     shown = [place for place in CONTENTS if _belongs(place, files, optional)]
     page: dict[str, Any] = {
@@ -151,9 +171,12 @@ CONTENTS = {
     "guards": "Guards",
     "changes": "What changed",
     "trust": "Trust",
+    "ranking": "Ranking",
     "data": "Data",
     "laws": "Laws of scale",
+    "mixtures": "Weights of domains",
     "raters": "Disagreement of raters",
+    "personas": "Personas",
     "training": "Training",
     "samples": "Samples",
     "dropped": "Left out",
@@ -162,7 +185,7 @@ CONTENTS = {
 }
 """The page's parts, in order: id and heading. A template of an id's name draws it."""
 ALWAYS = ("recipe", "glossary")
-OPTIONAL = ("findings", "changes", "trust", "laws", "raters")
+OPTIONAL = ("findings", "changes", "trust", "ranking", "laws", "mixtures", "raters", "personas")
 """Parts that stand there only where a step has left something for them."""
 
 

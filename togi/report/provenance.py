@@ -23,6 +23,8 @@ KNOWN = (
     "train.json",
     "scores.json",
     "verdict.json",
+    "rank.json",
+    "raters.json",
     "compare.json",
     "leakage.json",
     "changes.json",

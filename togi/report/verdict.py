@@ -116,6 +116,8 @@ def facts(told: dict[str, Any], judged: list[Judged]) -> list[tuple[str, str]]:
     lines.append(("Difference", f"{change} · {says(primary)}"))
     if finite(primary.get("required")):
         lines.append(("Required gain", show.number(primary["required"])))
+    if finite(primary.get("minimum_detectable")) is not None:
+        lines.append(("Smallest told", show.number(primary["minimum_detectable"])))
     chances = (show.p_value(primary.get(key)) for key in ("p_value", "p_adjusted"))
     lines.append(("p, adjusted p", ", ".join(chances)))
     return lines
@@ -168,15 +170,17 @@ def differences_table(
             show.mean(change, sign=True),
             show.interval(change, sign=True),
             show.number(change.get("n")),
+            show.number(entry.get("minimum_detectable")),
             show.p_value(entry.get("p_value")),
             show.p_value(entry.get("p_adjusted")),
         ]
         rows.append([pair, *what * named, *numbers, says(entry)])
     level = show.level(as_dict(differences[0].get("estimate"))) if differences else "95 %"
     columns = ["after − before", *["measure"] * named, "difference", f"{level} interval", "n"]
-    for word in ("difference", "interval", "n", "p", "adjusted p", "cannot tell") if rows else ():
+    words = ("difference", "interval", "n", "smallest told", "p", "adjusted p", "cannot tell")
+    for word in words if rows else ():
         names(word)
-    columns += ["p", "adjusted p", "says"]
+    columns += ["smallest told", "p", "adjusted p", "says"]
     return table(caption, columns, rows, text=(0, *[1] * named, len(columns) - 1))
 
 

@@ -69,6 +69,34 @@ SCORES = {
     "stopped": Word(
         "Share of answers that ended by themselves.", "Near 1.", "Low: raise max_tokens."
     ),
+    "accuracy_generated": Word(
+        "Share of answers that name the right choice in the model's own words.",
+        "Near the accuracy by likelihood.",
+        "Far below it: the model knows the choice and does not write it; see unparsable.",
+    ),
+    "unparsable": Word(
+        "Share of answers in which nothing could be read; they count as wrong.",
+        "Near 0.",
+        "High: read the samples, and say in the prompt how to answer, or set `parse`.",
+    ),
+    "similarity": Word(
+        "1 minus the edit distance of answer and target over the longer one's length: how nearly.",
+        "It moves where exact answers do; one that moves alone is a jump of the measure.",
+    ),
+    "brier": Word(
+        "Squared distance of the choices' probabilities from the truth, 0 to 2.",
+        "Below that of guessing, 1 − 1 over the choices.",
+    ),
+    "probability": Word("Mean probability of the right choice among the choices."),
+    "token_probability": Word(
+        "Probability of a token of the right answer, its geometric mean; it has no threshold."
+    ),
+    "pass@1": Word(
+        "Chance that an answer passes the tests in the sandbox, estimated without bias."
+    ),
+    "too_long": Word(
+        "Share of programs that were ended at their time limit.", "0.", "Raise `limits.seconds`."
+    ),
     "win_rate": Word("Share of comparisons won, a tie counting one half.", "0.5 is no difference."),
 }
 
@@ -108,6 +136,11 @@ VERDICT = {
     "n": Word("Samples that a number rests on.", "", "Under about 30, trust no interval far."),
     "n_too_small": Word("There were too few samples for this value; it is unknown, not zero."),
     "difference": Word("After minus before on the same samples, so that their ease cancels out."),
+    "smallest_told": Word(
+        "The smallest true difference that so many samples of this spread would show with a chance"
+        " of 80 %, at the corrected level; unknown where all differences are equal.",
+        action="Where it is larger than what matters to you, judge more samples.",
+    ),
     "p": Word(
         "How often chance alone would give at least this difference if there were none.",
         "",

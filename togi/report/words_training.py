@@ -151,6 +151,14 @@ TRAINING = {
         "Negative.",
     ),
     "entropy": Word("How undecided the model is about the next token, in nats.", "Not near 0."),
+    "nats_a_token": Word(
+        "Mean loss of the step's tokens, however the objective weighs them.", "Falls."
+    ),
+    "alpha_entropy": Word(
+        "Entropy of the domains' weights in DoReMi, in nats.",
+        "Between 0 and the logarithm of the number of domains.",
+        "Near 0 nearly all weight lies on one domain: lower eta, or take larger batches.",
+    ),
     "token_accuracy": Word(
         "Share of the answer's tokens that were the model's first choice.", "Rises."
     ),

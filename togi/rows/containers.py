@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import codecs
-import gzip
 import json
 import shutil
 import tempfile
@@ -23,6 +22,7 @@ from togi.rows.files import (
     read_lines,
     read_text,
 )
+from togi.rows.packed import packing_of
 from togi.rows.raw import BadRecord, BadRow, Record, Records, short
 
 CHUNK = 256 * 1024
@@ -172,10 +172,10 @@ def read_json(path: Path, name: str) -> Records:
 
 @contextmanager
 def _seekable(path: Path, name: str) -> Iterator[Path]:
-    """Give the path itself, or of a gzipped file an unzipped copy that is removed afterwards."""
-    with opened(path, name) as file:
-        zipped = isinstance(file, gzip.GzipFile)
-    if not zipped:
+    """Give the path itself, or of a packed file an unpacked copy that is removed afterwards."""
+    with opened(path, name):  # words what is wrong with it
+        packed = packing_of(path)
+    if not packed:
         yield path
         return
     with tempfile.NamedTemporaryFile(suffix=".parquet") as copy:

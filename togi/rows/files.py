@@ -1,18 +1,18 @@
-"""Single files, line by line in bounded memory: jsonl, csv and text, plain or gzipped."""
+"""Single files, line by line in bounded memory: jsonl, csv and text, plain, .gz or .zst."""
 
 from __future__ import annotations
 
 import csv
-import gzip
-import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from io import BufferedReader
 from pathlib import Path
-from typing import BinaryIO, cast
+from typing import BinaryIO
 
 import orjson
 
 from togi.errors import DataError, SurroundingsError
+from togi.rows.packed import DAMAGE, SUFFIXES, mended, open_packed, packing_of
 from togi.rows.raw import BadRecord, BadRow, Record, Records, short
 
 MAX_LINE = 64 * 1024 * 1024  # bytes of one line or item; longer ones are a wrong format
@@ -39,13 +39,13 @@ TEXTS = frozenset(
 
 
 def format_of(path: Path) -> str:
-    """Return the format that a file's name promises; `.gz` may follow, "" is none of ours.
+    """Return the format that a file's name promises, `.gz` or `.zst` aside; "" is none of ours.
 
     >>> format_of(Path("a/pairs.jsonl.gz")), format_of(Path("notes.md")), format_of(Path("x.zip"))
     ('jsonl', 'text', '')
     """
     suffixes = [s.lower() for s in path.suffixes]
-    if suffixes and suffixes[-1] == ".gz":
+    if suffixes and suffixes[-1] in SUFFIXES:
         suffixes.pop()
     last = suffixes[-1] if suffixes else ""
     return FORMATS.get(last) or ("text" if last in TEXTS else "")
@@ -53,32 +53,28 @@ def format_of(path: Path) -> str:
 
 @contextmanager
 def opened(path: Path, name: str) -> Iterator[BinaryIO]:
-    """Open a file for reading bytes, unzipped, past its byte-order mark; faults are worded here.
+    """Open a file for reading bytes, unpacked, past its byte-order mark; faults are worded here.
 
     Raises:
-        DataError: the gzip is damaged, or the text is UTF-16.
+        DataError: the gzip or zst is damaged, or the text is UTF-16.
         SurroundingsError: the system does not let us read.
     """
     try:
-        with path.open("rb") as raw:
-            zipped = raw.read(2) == b"\x1f\x8b"
-            raw.seek(0)
-            with gzip.GzipFile(fileobj=raw) if zipped else raw as file:
-                file = cast(BinaryIO, file)
-                start = file.read(3)
-                if start[:2] in WIDE_BOMS:
-                    raise DataError(
-                        "the text is UTF-16", where=name, expected="UTF-8", hint="save it as UTF-8"
-                    )
-                if start != BOM:
-                    file.seek(0)
-                yield file
-    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+        with open_packed(path) as raw, BufferedReader(raw) as file:  # type: ignore[arg-type]
+            start = file.peek(len(BOM))[: len(BOM)]
+            if start[:2] in WIDE_BOMS:
+                raise DataError(
+                    "the text is UTF-16", where=name, expected="UTF-8", hint="save it as UTF-8"
+                )
+            if start == BOM:
+                file.read(len(BOM))
+            yield file
+    except DAMAGE as error:
         raise DataError(
-            "the gzip is damaged or cut off",
+            f"the {packing_of(path)} is damaged or cut off",
             where=name,
             found=str(error),
-            hint="fetch or write the file again",
+            hint=mended(path, error),
         ) from error
     except OSError as error:
         raise SurroundingsError(

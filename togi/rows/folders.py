@@ -89,6 +89,6 @@ def open_local(source: str, *, lines: bool = False) -> Opened:
             "the file's format is not known",
             where=source,
             found=path.suffix or "no suffix",
-            expected=", ".join([*FORMATS, ".txt"]) + "; each may end in .gz",
+            expected=", ".join([*FORMATS, ".txt"]) + "; each may end in .gz or .zst",
         )
     return Opened(path.name, kind, partial(READERS[kind], path, path.name))

@@ -144,7 +144,7 @@ def read_rows(
     """Open a source of rows, say what was understood, and stream it.
 
     Args:
-        source: a file (jsonl, json, csv, tsv, parquet or text; each may be gzipped), a folder of
+        source: a file (jsonl, json, csv, tsv, parquet or text, each also .gz or .zst), a folder of
             such files, `hub:owner/name[:config][@split]`, or Python functions with docstrings from
             `python:stdlib`, `python:installed` or `python:<folder>`.
         kind: the shape, where sniffing it from the first rows would be wrong; one of `KINDS`.

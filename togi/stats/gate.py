@@ -16,7 +16,7 @@ from togi.stats.arrays import check_level
 from togi.stats.bounds import level_of
 from togi.stats.estimate import Estimate
 from togi.stats.paired import Paired
-from togi.stats.power import collect_more
+from togi.stats.power import collect_more, minimum_detectable_effect
 
 Status: TypeAlias = Literal["improved", "not improved", "held", "regressed", "unclear"]
 
@@ -114,6 +114,8 @@ class Finding:
         p_adjusted: the same, corrected for the number of gates.
         collect_more: how many more samples would likely settle it: 0 if settled, None if
             unknown or if no number would.
+        minimum_detectable: the smallest true distance from the bar that so many samples of this
+            spread would likely show, at the corrected level; NaN where the spread is unknown.
     """
 
     gate: Gate
@@ -122,6 +124,7 @@ class Finding:
     p_value: float
     p_adjusted: float
     collect_more: int | None
+    minimum_detectable: float = math.nan
 
     def sentence(self) -> str:
         """Say in words what was found; gains and losses, never signs.
@@ -162,6 +165,7 @@ class Finding:
             "n": self.gate.paired.n,
             "dropped": self.gate.paired.dropped,
             "collect_more": self.collect_more,
+            "minimum_detectable": plain(self.minimum_detectable),
         }
 
 
@@ -176,6 +180,10 @@ def find(
         units = collect_more(shown, gate.gain(gate.at_least), power=power)
         # clusters come at their mean size
         more = None if units is None else math.ceil(units * gate.paired.n / max(1, shown.n))
+    spread = gate.paired.sd
+    least = math.nan  # equal differences tell nothing of the next one
+    if spread > 0 and power > alpha:
+        least = minimum_detectable_effect(spread, shown.n, alpha, power)
     return Finding(
         gate=gate,
         status=status,
@@ -183,6 +191,7 @@ def find(
         p_value=p_value,
         p_adjusted=p_adjusted,
         collect_more=more,
+        minimum_detectable=least,
     )
 
 

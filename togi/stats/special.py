@@ -19,6 +19,18 @@ def normal_cdf(z: float) -> float:
     return float(special.ndtr(z))
 
 
+def log_normal_cdf(values: Any) -> Any:
+    """Return ln Φ of an array, exact far below zero too.
+
+    >>> import numpy as np
+    >>> log_normal_cdf(np.array([0.0, -40.0])).round(4).tolist()
+    [-0.6931, -804.6084]
+    """
+    from scipy import special
+
+    return special.log_ndtr(values)
+
+
 def normal_quantile(p: float) -> float:
     """Return Φ⁻¹(p); infinite at 0 and 1.
 

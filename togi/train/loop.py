@@ -26,13 +26,13 @@ from togi.train.interrupt import Interrupts
 from togi.train.judging import Judge, Judging, kept_random
 from togi.train.metrics import MetricsLog
 from togi.train.objective import Objective, rewind, state_of, told_of, updates_of
-from togi.train.packing import step_rows
+from togi.train.packing import InOrder, Sampler
 from togi.train.progress import Bar
 from togi.train.schedule import learning_rate
 from togi.train.update import GradientUpdater, MakeUpdater, Update, merged, row_name
 
 
-def train(  # noqa: PLR0913 - four of them by name only
+def train(  # noqa: PLR0913 - five of them by name only
     model: torch.nn.Module,
     objective: Objective[Any],
     items: Sequence[Any],
@@ -41,6 +41,7 @@ def train(  # noqa: PLR0913 - four of them by name only
     *,
     updater: MakeUpdater | None = None,
     judge: Judge | None = None,
+    sampler: Sampler | None = None,
     say: Callable[[str], None] = print,
     notes: Mapping[str, Any] | None = None,
 ) -> TrainSummary:
@@ -58,6 +59,7 @@ def train(  # noqa: PLR0913 - four of them by name only
         items: what to train on, frozen; an `id` attribute names an item in messages.
         updater: makes who changes the weights; by default the gradient and config's optimiser.
         judge: called as ``judge(model, step)`` every `judge_every` steps; returns measures.
+        sampler: which rows a step takes; by default every row once an epoch.
         notes: plain values that stand beside the summary in train.json (such as ``dropped``).
 
     Raises:
@@ -71,7 +73,7 @@ def train(  # noqa: PLR0913 - four of them by name only
     folder.mkdir(parents=True, exist_ok=True)
     mode = model.training
     with kept_random(), Interrupts(say) as stop:
-        run = _Run(model, objective, items, config, folder, updater, judge, say)
+        run = _Run(model, objective, items, config, folder, updater, judge, sampler, say)
         model.train()
         try:
             run.resume()
@@ -114,7 +116,7 @@ def weigh(objective: Objective[Any], items: Sequence[Any]) -> None:
 class _Run:
     """One sitting of a training run: the live state between checkpoints."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - the arguments of `train`
         self,
         model: torch.nn.Module,
         objective: Objective[Any],
@@ -123,6 +125,7 @@ class _Run:
         folder: Path,
         updater: MakeUpdater | None,
         judge: Judge | None,
+        sampler: Sampler | None,
         say: Callable[[str], None],
     ) -> None:
         self.model, self.objective, self.items = model, objective, items
@@ -132,7 +135,9 @@ class _Run:
         self.updater = (
             GradientUpdater(model, config, folder) if updater is None else updater(model, folder)
         )
-        settings = {**config.binding(), **self.updater.binding()}
+        total = config.total_items(len(items))
+        self.sampler = sampler or InOrder(config.batch, len(items), total, config.seed)
+        settings = {**config.binding(), **self.updater.binding(), **self.sampler.binding()}
         self.identity = Identity.of(model, objective, items, settings)
         self.root = folder / "checkpoints"
         self.step = self.began_at = self.tokens = self.micro_batches = 0
@@ -178,11 +183,7 @@ class _Run:
     def advance(self) -> dict[str, Any]:
         """Make one update, judge if it is due, log; returns the metrics line."""
         config, number, began = self.config, self.step, time.perf_counter()
-        rows = step_rows(
-            number, batch=config.batch, rows=len(self.items),
-            total=config.total_items(len(self.items)), seed=config.seed,
-        )  # fmt: skip
-        items = [self.items[row] for row in rows]
+        items = [self.items[row] for row in self.sampler.rows(number)]
         lr = learning_rate(
             number, lr=config.lr, steps=self.steps, warmup=config.warmup, schedule=config.schedule
         )

@@ -28,6 +28,11 @@ DEFINITIONS = {
     "rewards/accuracies": "share of pairs with a positive margin; a tie counts one half",
     "logps/chosen": "mean log-probability of the whole better answer, in nats",
     "logps/rejected": "the same for the worse answer",
+    "nats_a_token": "mean loss of the step's tokens, however the objective weighs them",
+    "alpha/": "DoReMi's weight of a domain after the step",
+    "excess/": "mean loss of a domain's tokens above the reference's, cut off at 0",
+    "excess_unclipped/": "the same, not cut off",
+    "alpha_entropy": "entropy of DoReMi's weights, in nats; near 0 nearly all lies on one domain",
 }
 
 

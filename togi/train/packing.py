@@ -3,9 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any, Protocol
 
 from togi.stats.rng import stream
+
+
+class Sampler(Protocol):
+    """Which rows a step takes: a function of the step's number alone, so that a run can resume."""
+
+    def rows(self, step: int) -> list[int]:
+        """Return the rows that step number `step` (from 0) trains on."""
+        ...
+
+    def binding(self) -> dict[str, Any]:
+        """Return what a resumed run must have the same, beside `TrainConfig`'s settings."""
+        ...
 
 
 @lru_cache(maxsize=2)
@@ -28,6 +42,24 @@ def step_rows(step: int, *, batch: int, rows: int, total: int, seed: int) -> lis
     """
     places = range(step * batch, min((step + 1) * batch, total))
     return [_permutation(seed, place // rows, rows)[place % rows] for place in places]
+
+
+@dataclass(frozen=True, slots=True)
+class InOrder:
+    """Every row once an epoch, as `step_rows` lays them out; the loop's own sampler."""
+
+    batch: int
+    of: int
+    total: int
+    seed: int
+
+    def rows(self, step: int) -> list[int]:
+        """Return the step's rows."""
+        return step_rows(step, batch=self.batch, rows=self.of, total=self.total, seed=self.seed)
+
+    def binding(self) -> dict[str, Any]:
+        """Return nothing more: all of it stands in `TrainConfig`."""
+        return {}
 
 
 def pack(costs: Sequence[int], budget: int) -> list[list[int]]:

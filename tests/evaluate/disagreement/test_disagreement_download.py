@@ -11,7 +11,7 @@ from rater_toys import synthetic_dices
 
 from togi.errors import SurroundingsError, UsageError
 from togi.evaluate.disagreement import download, loaders
-from togi.evaluate.disagreement.download import DICES, Published, fetch
+from togi.evaluate.disagreement.download import DICES, PUBLISHED, Published, fetch
 from togi.evaluate.disagreement.loaders import LEFT_OUT_350, Reading, load
 
 BODY = b"item_id,rater_id\n" + b"1,2\n" * 1000
@@ -107,3 +107,20 @@ def test_togi_fetch_brings_what_the_recipe_names(tmp_path: Path, monkeypatch, ca
 def test_what_is_pinned():
     assert DICES["dices:350"].sha256.startswith("63cb8620eb04e64957f9")
     assert {wanted.size for wanted in DICES.values()} == {31_143_485, 50_399_432}
+
+
+def test_davidsons_tweets_come_from_one_commit_and_are_checked(tmp_path: Path):
+    wanted = PUBLISHED["davidson:2017"]
+    asked = []
+
+    def answer(request):
+        asked.append(str(request.url))
+        return httpx.Response(200, content=b"count,hate_speech\n")
+
+    with pytest.raises(SurroundingsError, match=f"not the pinned one.*{wanted.sha256}"):
+        fetch(wanted, tmp_path, client=client(answer), say=lambda _: None)
+    assert asked[0].endswith("/cb50f7e9eb855a99abc51423bf40df0e26d6fe30/data/labeled_data.csv")
+    with pytest.raises(SurroundingsError, match=r"labeled_data\.csv is not in the cache"):
+        load("davidson:2017", cache=tmp_path, offline=True)
+    with pytest.raises(UsageError, match="did you mean 'davidson:2017'"):
+        load("davidson:2018", cache=tmp_path)

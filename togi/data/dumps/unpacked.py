@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
-import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,9 +10,9 @@ from typing import BinaryIO, cast
 
 from togi.data.blocks import disk_fault
 from togi.errors import DataError
-from togi.rows.files import BOM, opened
+from togi.rows.files import opened
+from togi.rows.packed import packing_of
 
-ZSTD = b"\x28\xb5\x2f\xfd"
 PACKED = {b"7z\xbc\xaf\x27\x1c": "7z x", b"PK\x03\x04": "unzip", b"BZh": "bunzip2"}
 """What other packed files begin with, and what unpacks them."""
 
@@ -42,15 +40,12 @@ def unpacked(path: Path, name: str, spill: Path) -> Iterator[BinaryIO]:
                 raise DataError(
                     "this file is packed in a way that is not read", where=name, hint=hint
                 )
-        if magic.startswith(ZSTD):
-            with _zstd(path, name, spill) as copy:
-                yield copy
-        elif isinstance(file, gzip.GzipFile):
-            with tempfile.TemporaryFile(dir=spill) as copy:
-                _copy(cast(BinaryIO, file), copy, spill)
-                yield cast(BinaryIO, copy)
-        else:
+        if not packing_of(path):
             yield file
+            return
+        with tempfile.TemporaryFile(dir=spill) as copy:
+            _copy(file, copy, spill)
+            yield cast(BinaryIO, copy)
 
 
 def _copy(file: BinaryIO, copy: BinaryIO, spill: Path) -> None:
@@ -60,26 +55,3 @@ def _copy(file: BinaryIO, copy: BinaryIO, spill: Path) -> None:
         except OSError as fault:
             raise disk_fault(fault, spill) from fault
     copy.seek(0)
-
-
-@contextmanager
-def _zstd(path: Path, name: str, spill: Path) -> Iterator[BinaryIO]:
-    import pyarrow
-
-    with tempfile.TemporaryFile(dir=spill) as copy:
-        try:
-            packed = pyarrow.input_stream(str(path), compression="zstd")
-            shutil.copyfileobj(cast(BinaryIO, packed), copy, 1 << 20)
-        except OSError as fault:
-            if fault.errno is not None:
-                raise disk_fault(fault, spill) from fault
-            raise DataError(
-                "the zstd file is damaged, or packed with a window that is not read",
-                where=name,
-                found=str(fault),
-                hint=f"unpack it first: zstd -d --long=31 {path.name}",
-            ) from fault
-        copy.seek(0)
-        if copy.read(len(BOM)) != BOM:
-            copy.seek(0)
-        yield cast(BinaryIO, copy)

@@ -1,4 +1,4 @@
-"""What numba lacks: unaligned words, and SHA-256 compression of sixteen messages at once."""
+"""What numba lacks: unaligned words, SHA-256 and MinHash on sixteen lanes at once."""
 
 from __future__ import annotations
 
@@ -7,12 +7,14 @@ from typing import Any
 
 from llvmlite import ir
 from numba import types
+from numba.core import cgutils
 from numba.extending import intrinsic
 
-from togi.data.kernels.table import LANES
+from togi.data.kernels.table import LANES, PERMUTATIONS
 
 WORD = ir.IntType(32)
 VECTOR = ir.VectorType(WORD, LANES)
+MINHASH_ROWS = PERMUTATIONS // LANES
 
 
 def machine_code(generator: Callable[..., Any]) -> Any:
@@ -161,3 +163,46 @@ def compress(typingctx: Any, state: Any, message: Any) -> Any:
         return context.get_dummy_value()
 
     return types.void(state, message), generate
+
+
+def _murmur(builder: Any, value: Any) -> Any:
+    """Mix 32 bits by MurmurHash3's finaliser, in which each bit moves all others."""
+    for shift, factor in ((16, 0x85EBCA6B), (13, 0xC2B2AE35)):
+        value = builder.xor(value, builder.lshr(value, ir.Constant(WORD, shift)))
+        value = builder.mul(value, ir.Constant(WORD, factor))
+    return builder.xor(value, builder.lshr(value, ir.Constant(WORD, 16)))
+
+
+def _spread(builder: Any, value: Any) -> Any:
+    """Put a number into all lanes."""
+    blank = ir.Constant(VECTOR, ir.Undefined)
+    first = builder.insert_element(blank, value, ir.Constant(WORD, 0))
+    return builder.shuffle_vector(first, blank, ir.Constant(VECTOR, [0] * LANES))
+
+
+@machine_code
+def least_values(typingctx: Any, hashes: Any, count: Any, factors: Any, minima: Any) -> Any:
+    """Write, for each of PERMUTATIONS permutations, the least a mix(x) + b over `count` hashes x.
+
+    `factors` holds all a and then all b. The minima stay in registers over the whole loop.
+    """
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        members, number, table, out = arguments
+        rows = MINHASH_ROWS
+        factor = [_load_row(builder, table, row) for row in range(rows)]
+        addend = [_load_row(builder, table, rows + row) for row in range(rows)]
+        least = [cgutils.alloca_once_value(builder, _same(0xFFFFFFFF)) for _ in range(rows)]
+        with cgutils.for_range(builder, number) as loop:
+            mixed = _murmur(builder, builder.load(builder.gep(members, [loop.index])))
+            same = _spread(builder, mixed)
+            for row in range(rows):
+                value = builder.add(builder.mul(factor[row], same), addend[row])
+                before = builder.load(least[row])
+                less = builder.icmp_unsigned("<", value, before)
+                builder.store(builder.select(less, value, before), least[row])
+        for row in range(rows):
+            builder.store(builder.load(least[row]), _vector(builder, out, row)).align = 4
+        return context.get_dummy_value()
+
+    return types.void(hashes, types.int64, factors, minima), generate

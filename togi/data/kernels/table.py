@@ -11,11 +11,13 @@ CLASS, IGNORABLE, CASED = 3, 4, 8  # bits of the table of kinds (`togi.data.lett
 PLAIN, ESCAPED, BLANK, ASK = 0, 1, 2, 3  # what `scan_lines` says of a line
 MEMO_ENTRY = 3  # uint64 of a memo entry of exact hashing: first word, second word, bucket
 LANES = 16  # messages that SHA-256 compresses at once
+PERMUTATIONS = 8 * LANES  # of a MinHash: as many as stay in registers
 QUEUES = 4  # messages of 1, 2, 3, 4 blocks wait for others of their size; longer ones go alone
 WAITING = QUEUES + 4 * LANES * QUEUES  # uint64 of scratch of exact hashing
 SHA_WORDS = LANES * (8 + 16 * (QUEUES * (QUEUES + 1) // 2 + 1))  # uint32 of scratch
 ORDERS = 8  # entries of one kind in the totals of `ngram_keys`: orders 1 to 7
 FRESH = 8  # bit of a key: its n-gram stands for the first time in its document
+FACTORS = 1 << 12  # factors of a fingerprint's products
 DOCUMENTS, OCCURRENCES, FIRST, COUNTS = 0, 2, 4, 6  # columns of a row of counts, two corpora each
 
 KERNELS: dict[str, tuple[str, str, str]] = {
@@ -26,6 +28,12 @@ KERNELS: dict[str, tuple[str, str, str]] = {
         "split_words",
         "i64 u8* i64* i64 i32* u8* u8* i32* i32* i32*",
     ),
+    "split_characters": (
+        "characters",
+        "split_characters",
+        "i64 u8* i32* i32* i32* i64 i32* i32* i32*",
+    ),
+    "fingerprints": ("sums", "fingerprints", "i64 u32* i64* i64 u64* u64*"),
     "fast_buckets": (
         "hashing",
         "fast_buckets",
@@ -39,6 +47,13 @@ KERNELS: dict[str, tuple[str, str, str]] = {
     "count_buckets": ("sums", "count_buckets", "i64 u32* i64 i64*"),
     "gather16": ("sums", "gather", "i64 u16* i64* i64 f64* f64*"),
     "gather32": ("sums", "gather", "i64 u32* i64* i64 f64* f64*"),
+    "minhash": ("minhash", "minhash", "i64 u32* i64* i64 u32* u32*"),
+    "band_keys": ("minhash", "band_keys", "i64 u32* i64 i64 i64 u32*"),
+    "keep_first": (
+        "minhash",
+        "keep_first",
+        "i64 u32* i64* i64 i32* i64* i32* i32* i32* f64 i32* f64*",
+    ),
     "ngram_keys": (
         "ngrams",
         "ngram_keys",

@@ -19,11 +19,14 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True, slots=True)
 class Published:
-    """A file that is fetched: where it lies, its size, and its SHA-256."""
+    """A file that is fetched: where it lies, its size, its SHA-256 and licence."""
 
     path: str
     size: int
     sha256: str
+    address: str = ADDRESS
+    folder: str = "dices"
+    licence: str = "CC BY 4.0"
 
     @property
     def name(self) -> str:
@@ -44,6 +47,29 @@ DICES: dict[str, Published] = {
     ),
 }
 "Source -> file; the sizes and digests are those that TensorFlow Datasets pins too."
+
+PUBLISHED: dict[str, Published] = {
+    **DICES,
+    "davidson:2017": Published(
+        "data/labeled_data.csv",
+        2_546_446,
+        "fcb8bc7c68120ae4af04a5b9acd58585513ede11e1548ebf36a5c2040b6f6281",
+        "https://raw.githubusercontent.com/t-davidson/hate-speech-and-offensive-language/"
+        "cb50f7e9eb855a99abc51423bf40df0e26d6fe30/",
+        "davidson",
+        "MIT",
+    ),
+}
+"All sources that are fetched by name."
+
+
+def is_published(source: str) -> bool:
+    """Say whether a source is written as one that is fetched by name, rightly or not.
+
+    >>> is_published("dices:351"), is_published("ratings.csv")
+    (True, False)
+    """
+    return source.partition(":")[0] in {name.partition(":")[0] for name in PUBLISHED}
 
 
 def fetch(
@@ -70,13 +96,13 @@ def fetch(
     from togi.lm.catalogue import cache_folder
     from togi.lm.manifest import sha256_of
 
-    folder = (cache or cache_folder()) / "data" / "dices"
+    folder = (cache or cache_folder()) / "data" / wanted.folder
     path = folder / wanted.name
     if path.is_file() and path.stat().st_size == wanted.size:
         if sha256_of(path) == wanted.sha256:
             return path
         say(f"{path.name} in the cache is damaged: fetching it again")
-    hint = f"put the file {wanted.path} of {ADDRESS} into {folder}"
+    hint = f"put the file {wanted.path} of {wanted.address} into {folder}"
     if offline:
         raise SurroundingsError(
             f"{wanted.name} is not in the cache and the network may not be used",
@@ -84,14 +110,14 @@ def fetch(
             hint=f"run once with a network, or {hint}",
         )
     folder.mkdir(parents=True, exist_ok=True)
-    say(f"fetching {wanted.name} ({wanted.size / 1e6:.0f} MB, CC BY 4.0), once")
+    say(f"fetching {wanted.name} ({wanted.size / 1e6:.0f} MB, {wanted.licence}), once")
     part = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        found = _download(ADDRESS + wanted.path, part, hint, client)
+        found = _download(wanted.address + wanted.path, part, hint, client)
         if found != wanted.sha256:
             raise SurroundingsError(
                 "the downloaded file is not the pinned one",
-                where=ADDRESS + wanted.path,
+                where=wanted.address + wanted.path,
                 found=f"SHA-256 {found}",
                 expected=wanted.sha256,
                 hint="the connection cuts it, or the data set was changed; try again later",

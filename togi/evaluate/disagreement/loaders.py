@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 from togi.errors import DataError, SurroundingsError, UsageError, nearest
 from togi.evaluate.disagreement.columns import Mapped
-from togi.evaluate.disagreement.download import DICES, Say, fetch
+from togi.evaluate.disagreement.download import DICES, PUBLISHED, Say, fetch, is_published
 from togi.evaluate.disagreement.reading import OnBad, read_table
 from togi.evaluate.disagreement.table import Ratings
 
@@ -127,10 +127,10 @@ def load(
     offline: bool = False,
     say: Say = print,
 ) -> Loaded:
-    """Load ratings from a file, or from `dices:350` or `dices:990`.
+    """Load ratings from a file, or from `dices:350`, `dices:990` or `davidson:2017`.
 
     Args:
-        source: a file (csv, tsv, jsonl, json, parquet, gzipped or not), or a name of `DICES`.
+        source: a file (csv, tsv, jsonl, json, parquet, gzipped or not), or a name of `PUBLISHED`.
         how: how it is read.
         cache: where downloads are kept.
         offline: no network may be used.
@@ -142,12 +142,14 @@ def load(
         SurroundingsError: a download that fails, or is not there offline.
     """
     path = source
-    if source.startswith("dices:"):
-        if source not in DICES:
+    if is_published(source):
+        if source not in PUBLISHED:
             raise UsageError(
-                f"no data set is called '{source}'", where="source", expected=nearest(source, DICES)
+                f"no data set is called '{source}'",
+                where="source",
+                expected=nearest(source, PUBLISHED),
             )
-        path = str(fetch(DICES[source], cache, offline=offline, say=say))
+        path = str(fetch(PUBLISHED[source], cache, offline=offline, say=say))
     paper = how.raters == "paper"
     if paper and Path(path).name != DICES["dices:350"].name:
         raise UsageError(
