@@ -201,7 +201,8 @@ def adjust(family: list[dict[str, Any]], alpha: float = 1 - LEVEL) -> None:
     p = [math.nan if entry["p_value"] is None else entry["p_value"] for entry in family]
     for entry, adjusted in zip(family, holm(p).tolist() if p else [], strict=True):
         entry["p_adjusted"] = None if math.isnan(adjusted) else adjusted
-        entry["minimum_detectable"] = detectable(entry["sd"], entry["estimate"]["n"], strictest)
+        if "sd" in entry:  # a side of trust is no mean over samples, and has no such spread
+            entry["minimum_detectable"] = detectable(entry["sd"], entry["estimate"]["n"], strictest)
         low, high = (entry["estimate"][key] for key in ("low", "high"))
         apart = None not in (low, high) and not low <= 0 <= high
         if adjusted <= alpha and apart:
