@@ -17,7 +17,7 @@ from run_toys import KINDS
 
 from togi import __version__
 from togi.cli import app, main
-from togi.commands import single
+from togi.commands import judging, single
 from togi.commands.chat import Chat, _asked
 from togi.commands.entry import guarded
 from togi.commands.runs import OneOff, RunFlags
@@ -187,7 +187,8 @@ def ran(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
         caught.append(recipe.as_dict())
         return 3
 
-    monkeypatch.setattr(single, "run_in_folder", catch)
+    for module in (single, judging):
+        monkeypatch.setattr(module, "run_in_folder", catch)
     return caught
 
 

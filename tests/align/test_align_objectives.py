@@ -16,7 +16,7 @@ from togi.errors import DataError, UsageError
 from togi.lm.base import Generated, Sampling
 from togi.lm.forward import Request, answer_scores
 from togi.rows.chat import Rendered
-from togi.rows.types import Document, Dropped, Example, Feedback, Preference
+from togi.rows.types import Document, Dropped, Example, Feedback, Preference, Sample
 
 PAIRS = [
     DpoItem("a", Request((5, 6, 7, 8, 9), 3), Request((5, 6, 7, 8, 10, 11), 3)),
@@ -82,8 +82,16 @@ def test_sft_items_count_what_is_left_out():
     items, dropped = sft_items(rows, Words())
     assert [i.request for i in items] == [Request((1, 2, 3), 2), Request((4, 5, 6), 1)]
     assert dropped == {"too long": 1}
-    with pytest.raises(DataError, match=r"row f: .*Found: feedback.*Expected: example"):
-        sft_items([Feedback(id="f", prompt="1", response="2", desirable=True)], Words())
+    thumbs = [
+        Feedback(id="up", prompt="1", response="2", desirable=True),
+        Feedback(id="down", prompt="1", response="2", desirable=False),
+    ]
+    items, dropped = sft_items(thumbs, Words())
+    assert ([i.id for i in items], dropped) == (["up"], {"a thumb down": 1})
+    with pytest.raises(
+        DataError, match=r"row s: .*Found: sample.*Expected: prompts with responses"
+    ):
+        sft_items([Sample(id="s", input="1", target="2")], Words())
 
 
 def test_dpo_loss_is_ln2_at_step_0_and_zero_gaps(model):

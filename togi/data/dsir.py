@@ -151,7 +151,9 @@ def select_files(
     told = report(picked, k, chosen, wanted.lost)
     write_report(out.parent, f"{out.stem}.", told, picked)
     if on_bad == "skip":
-        write_dropped(out.with_name(f"{out.stem}.dropped.jsonl"), picked, how)
+        write_dropped(
+            out.with_name(f"{out.stem}.dropped.jsonl"), picked, how, least=chosen.min_tokens
+        )
     selection = _as_selection(picked, told, how.work)
     gather(picked.parts, out)
     shutil.rmtree(how.work)

@@ -100,6 +100,16 @@ def run_random(settings: RandomSettings, work: Work) -> dict[str, Any]:
     return _run(settings, work, {"random": True})
 
 
+def _within(source: str, steps: Path) -> str:
+    """Name a file of an earlier step by its place among the steps; others keep their path.
+
+    >>> _within("/runs/a/steps/clean-1/rows.jsonl", Path("/runs/a/steps"))
+    'clean-1/rows.jsonl'
+    """
+    path = Path(source)
+    return path.relative_to(steps).as_posix() if path.is_relative_to(steps) else source
+
+
 def _run(settings: RandomSettings, work: Work, own: dict[str, Any]) -> dict[str, Any]:
     from togi.data.options import Options
     from togi.data.shards.report import report, write_dropped, write_report
@@ -122,8 +132,10 @@ def _run(settings: RandomSettings, work: Work, own: dict[str, Any]) -> dict[str,
     picked = select_shards(pool, targets, settings.k, options, how)
     told = report(picked, settings.k, options, wanted.lost)
     told["seed"] = work.seed  # of which the step's own was derived by its name
+    for one in told["sources"]:  # a run tells the same wherever its folder lies
+        one["source"] = _within(one["source"], work.folder.parent)
     write_report(work.folder, "", told, picked)
-    write_dropped(work.folder / "dropped.jsonl", picked, how)
+    write_dropped(work.folder / "dropped.jsonl", picked, how, least=settings.min_tokens)
     rows = _put(picked, how, work.folder, settings.lines)
     shutil.rmtree(how.work)
     for note in told["notes"]:

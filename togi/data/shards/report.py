@@ -93,11 +93,15 @@ def parameters(picked: Picked, told: dict[str, Any]) -> memoryview:
     return kept.getbuffer()
 
 
-def write_dropped(path: Path, picked: Picked, how: How) -> None:
-    """Write a line for each line of the pool that is no document, and each row too short."""
+def write_dropped(path: Path, picked: Picked, how: How, *, least: int) -> None:
+    """Write a line for each line of the pool that is no document, and each row too short.
+
+    Args:
+        least: words of the shortest document that could be picked; at 0 none is too short.
+    """
     jobs = picked.pool.jobs
     files = [Kept(job.folder, job.shard.number).path("unusable") for job in jobs]
     files += picked.pool.left_out
-    if how.short:
+    if how.short and least:
         files += [Kept(how.work / "keys", job.shard.number).path("short") for job in jobs]
     gather(files, path)
