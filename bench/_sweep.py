@@ -56,7 +56,9 @@ def said(settings: Payload) -> str:
     '2 at a time, float32, matmul medium'
     """
     parts = [f"{settings['micro']} at a time", settings["dtype"]]
-    return ", ".join(parts + [f"matmul {settings['matmul']}"] * ("matmul" in settings))
+    if "matmul" in settings:
+        parts.append(f"matmul {settings['matmul']}")
+    return ", ".join(parts)
 
 
 def sides(name: str, job: Payload, folder: Path, peer: Payload) -> tuple[list[str], list[str]]:

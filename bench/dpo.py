@@ -25,7 +25,7 @@ PLAIN = {"gradient_checkpointing": False, "precompute": True}
 
 def speed(folder: Path, repetitions: int, pairs: int, epochs: int) -> None:
     """Measure pairs a second."""
-    small = job_of("dpo", folder, n=16)
+    small = job_of("dpo", folder, n=8)
     peer = best("dpo", small | PLAIN, folder, micros=(1, 2, 4))
     job = job_of("dpo", folder, n=pairs, epochs=epochs) | PLAIN
     compared = pairs // 4

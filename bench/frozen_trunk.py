@@ -24,7 +24,7 @@ def main(repetitions: int, rows: int) -> None:
     """Measure real tokens a second."""
     with tempfile.TemporaryDirectory(prefix="togi-bench-") as name:
         folder = Path(name)
-        peer = best("sft", job_of("trunk", folder, n=16) | PLAIN, folder, micros=(1, 2, 4))
+        peer = best("sft", job_of("trunk", folder, n=8) | PLAIN, folder, micros=(1, 2, 4))
         job = job_of("trunk", folder, n=rows, epochs=3) | PLAIN
         ours, theirs = sides("sft", job | {"cache_trunk": True}, folder, peer)
         what = f"SFT LoRA r=8 in the upper 10 of 30 layers, SmolLM2-135M, {rows} rows, 3 epochs"

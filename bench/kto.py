@@ -23,7 +23,7 @@ def main(repetitions: int, rows: int) -> None:
     with tempfile.TemporaryDirectory(prefix="togi-bench-") as name:
         folder = Path(name)
         # KTO needs at least two rows at a time for its mismatched answers
-        peer = best("kto", job_of("kto", folder, n=16) | PLAIN, folder, micros=(2, 4))
+        peer = best("kto", job_of("kto", folder, n=8) | PLAIN, folder, micros=(2, 4))
         job = job_of("kto", folder, n=rows) | PLAIN
         _paired.compare(
             "kto", "rows/s", *sides("kto", job, folder, peer), repetitions=repetitions,

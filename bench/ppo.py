@@ -29,7 +29,7 @@ def main(repetitions: int, prompts: int, rounds: int) -> None:
     """Measure answers a second."""
     with tempfile.TemporaryDirectory(prefix="togi-bench-") as name:
         folder = Path(name)
-        small = job_of("ppo", folder, n=8) | PLAIN | {"rounds": 1}
+        small = job_of("ppo", folder, n=8) | PLAIN | {"rounds": 1, "passes": 1}
         peer = _best(small, folder)
         job = job_of("ppo", folder, n=prompts) | PLAIN | {"rounds": rounds}
         _paired.compare(

@@ -22,7 +22,7 @@ def main(repetitions: int, rankings: int) -> None:
     """Measure rankings a second."""
     with tempfile.TemporaryDirectory(prefix="togi-bench-") as name:
         folder = Path(name)
-        peer = best("reward", job_of("reward", folder, n=4) | PLAIN, folder, micros=(1, 2, 3, 6))
+        peer = best("reward", job_of("reward", folder, n=2) | PLAIN, folder, micros=(1, 2, 3, 6))
         job = job_of("reward", folder, n=rankings) | PLAIN
         _paired.compare(
             "reward", "rankings/s", *sides("reward", job, folder, peer), repetitions=repetitions,

@@ -25,7 +25,7 @@ def main(repetitions: int, rows: int) -> None:
     """Measure real tokens a second."""
     with tempfile.TemporaryDirectory(prefix="togi-bench-") as name:
         folder = Path(name)
-        peer = best("sft", job_of("sft", folder, n=16) | PLAIN, folder, micros=(1, 2, 4, 8))
+        peer = best("sft", job_of("sft", folder, n=8) | PLAIN, folder, micros=(1, 2, 4, 8))
         job = job_of("sft", folder, n=rows) | PLAIN
         what = f"SFT LoRA r=8, SmolLM2-135M, {rows} rows of mixed length, batch 8"
         _paired.compare(
