@@ -60,46 +60,35 @@ def _common(job: dict[str, Any], folder: str) -> dict[str, Any]:
 
 def dpo(job: dict[str, Any]) -> dict[str, Any]:
     """TRL's DPO with the settings named in the job."""
-    from datasets import Dataset
     from trl import DPOConfig, DPOTrainer
 
-    model, tokenizer = _model(job)
-    data = Dataset.from_list([job["pairs"][i] for i in job["order"]])
-    with tempfile.TemporaryDirectory() as folder:
-        began = time.perf_counter()
-        config = DPOConfig(
-            **_common(job, folder), beta=job["beta"],
-            precompute_ref_log_probs=job["precompute"],
-        )  # fmt: skip
-        trainer = DPOTrainer(
-            model=model, args=config, train_dataset=data, processing_class=tokenizer
-        )
-        trainer.train()
-        took = time.perf_counter() - began
-    losses = [entry["loss"] for entry in trainer.state.log_history if "loss" in entry]
-    return {"seconds": took, "work": len(data) * job.get("epochs", 1), "answers": losses}
+    return _preferences(job, job["pairs"], DPOConfig, DPOTrainer)
 
 
 def kto(job: dict[str, Any]) -> dict[str, Any]:
     """TRL's KTO; it takes the mismatched answers from within each batch."""
-    from datasets import Dataset
     from trl import KTOConfig, KTOTrainer
 
+    return _preferences(job, job["thumbs"], KTOConfig, KTOTrainer)
+
+
+def _preferences(job: dict[str, Any], rows: list[Any], config: Any, trainer: Any) -> dict[str, Any]:
+    """Train on pairs or thumbs, the reference's log-probabilities included in the time."""
+    from datasets import Dataset
+
     model, tokenizer = _model(job)
-    data = Dataset.from_list([job["thumbs"][i] for i in job["order"]])
+    data = Dataset.from_list([rows[i] for i in job["order"]])
     with tempfile.TemporaryDirectory() as folder:
         began = time.perf_counter()
-        config = KTOConfig(
+        settings = config(
             **_common(job, folder), beta=job["beta"],
             precompute_ref_log_probs=job["precompute"],
         )  # fmt: skip
-        trainer = KTOTrainer(
-            model=model, args=config, train_dataset=data, processing_class=tokenizer
-        )
-        trainer.train()
+        run = trainer(model=model, args=settings, train_dataset=data, processing_class=tokenizer)
+        run.train()
         took = time.perf_counter() - began
-    losses = [entry["loss"] for entry in trainer.state.log_history if "loss" in entry]
-    return {"seconds": took, "work": len(data), "answers": losses}
+    losses = [entry["loss"] for entry in run.state.log_history if "loss" in entry]
+    return {"seconds": took, "work": len(data) * job.get("epochs", 1), "answers": losses}
 
 
 def reward(job: dict[str, Any]) -> dict[str, Any]:

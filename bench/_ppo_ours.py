@@ -41,7 +41,7 @@ def ppo(job: dict[str, Any]) -> dict[str, Any]:
     """Play rounds: draw, score, and learn in several passes."""
     from togi.align.lora import load_adapter
     from togi.align.ppo import Ppo, PpoItem, PpoSettings
-    from togi.align.scoring import score_all
+    from togi.align.rewards import Answer
     from togi.lm.local import load_local
     from togi.rows.types import Message
     from togi.train.config import TrainConfig
@@ -60,11 +60,11 @@ def ppo(job: dict[str, Any]) -> dict[str, Any]:
         steps=job["rounds"], batch=len(items), lr=job["lr"], schedule="linear", clip=1.0, seed=0,
         save_every=0,
     )  # fmt: skip
-    fixed = [tuple(ids) for ids in job["fixed"]]
-    from togi.align.adapters import using
-
-    with using(local.model, "reward"):
-        scores = score_all(local.model, fixed, head=plan.reward._head).tolist()
+    fixed = [
+        Answer(id=str(i), prompt="", text="", ids=tuple(ids), start=1, metadata={})
+        for i, ids in enumerate(job["fixed"])
+    ]
+    scores = [float(score) for score in plan.reward(local.model, fixed)]
     with tempfile.TemporaryDirectory() as folder:
         began = time.perf_counter()
         train(local.model, Ppo(settings, plan, seed=0), items, config, Path(folder), say=quiet)

@@ -213,12 +213,6 @@ def check(model: nn.Module, placements: Iterable[Placement]) -> None:
             )
 
 
-def _smaller_side(module: nn.Module) -> int:
-    packed = getattr(module, "weight", None) is None
-    shape = (module.out_features, module.in_features) if packed else module.weight.shape
-    return int(min(shape))  # pyright: ignore
-
-
 def _refuse_second(model: nn.Module) -> None:
     if lora_layers(model):
         hint = "unload the adapter first, or train on with the one it has"

@@ -86,12 +86,14 @@ def _model_reward(settings: PpoStepSettings, work: Work, model: Any) -> RewardSo
 
     ref = str(settings.reward_model)
     start, own = start_of(work, ref), start_of(work, settings.start)
+    nf4 = settings.nf4.model_dump(include={"blocksize", "double"})
+    packed = nf4 if settings.train == "qlora" else {}  # another packing is another base
     shared = (
         settings.train in ("lora", "qlora")
         and start.adapter is not None
         and start.model == own.model
         and kind_of(start.adapter) == "LORA"
-        and bool(packing_of(start.adapter)) == (settings.train == "qlora")
+        and packing_of(start.adapter) == packed
     )
     if shared and start.adapter is not None:
         work.say(f"reward model '{ref}' shares the policy's base")

@@ -17,9 +17,6 @@ from togi.run import run
 from togi.run_folder import read_json
 from togi.voice import Voice
 
-CHANGES_PROMPTS = 24
-"""Prompts that are answered after a one-off tuning, to see what it has changed."""
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Asked:

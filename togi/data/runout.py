@@ -27,9 +27,7 @@ from togi.stats.estimate import Estimate
 from togi.stats.rng import stream
 from togi.stats.special import normal_quantile
 
-TOKENS_PER_WORD = 4 / 3
 HORIZON = 200.0  # years; what has not met by then counts as never
-LN10 = math.log(10)
 
 
 @dataclass(frozen=True, slots=True)

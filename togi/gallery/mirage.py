@@ -20,6 +20,7 @@ from togi.gallery.finding import Finding, Holds, Plot
 from togi.stats import Estimate, bootstrap_mean
 from togi.stats.edits import levenshtein
 from togi.stats.emergence import effective_length, largest_step, resolution
+from togi.stats.resampled import drawn_estimate
 from togi.stats.rng import derive, stream
 from togi.step import StepSettings, Work
 
@@ -240,8 +241,8 @@ def _largest(values: Floats, seed: int, beside: Floats | None = None) -> Estimat
 
     n = values.shape[1]
     draws = stream(seed, "mirage", "people").multinomial(n, np.full(n, 1 / n), RESAMPLES) / n
-    low, high = np.quantile([share(row) for row in draws], (0.025, 0.975))
-    return Estimate(share(np.full(n, 1 / n)), float(low), float(high), n)
+    found = np.array([share(row) for row in draws])
+    return drawn_estimate(share(np.full(n, 1 / n)), found, n)
 
 
 def _hidden(exact: Floats) -> int:

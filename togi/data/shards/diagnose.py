@@ -13,7 +13,6 @@ from togi.data.shards.select import Indexes, Picked
 
 LISTED = 100  # sources
 BANDS = 10
-PER_MILLION = 1e6
 
 
 def copies(prints: np.ndarray) -> dict[str, int]:

@@ -16,7 +16,7 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from togi.data.blocks import disk_fault, whole_file
+from togi.data.blocks import whole_file
 
 DOCUMENT = np.dtype(
     [("start", "<i8"), ("print", "<u8"), ("size", "<i4"), ("words", "<i4"), ("ngrams", "<i4")]
@@ -139,15 +139,3 @@ def _all(*managers: Any) -> Iterator[list[Any]]:
 
     with ExitStack() as stack:
         yield [stack.enter_context(one) for one in managers]
-
-
-def free_of(folder: Path) -> None:
-    """Make a folder, or say why it cannot be made.
-
-    Raises:
-        SurroundingsError: it cannot be written.
-    """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as fault:
-        raise disk_fault(fault, folder) from fault
